@@ -1,0 +1,119 @@
+"""Which images a training step sees: shuffled or episodic indices, and the images fetched ahead of their step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.types import Split
+
+RESIDENT_SHARE = 0.25  # of a GPU's memory: a split up to this size is held there whole
+AHEAD = 2  # batches that are fetched before they are needed
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a step trains on: images augmented and normalised, on the training device."""
+
+    images: torch.Tensor  # (B, C, H, W) float32, channels last in memory
+    labels: torch.Tensor  # (B,) int64, base classes 0..n_classes-1
+
+
+class Batches(Protocol):
+    """How an epoch is cut into steps."""
+
+    size: int  # images a step, B
+
+    def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:
+        """Indices (steps, B) int64 into the split."""
+
+
+@dataclass(frozen=True)
+class ShuffledBatches:
+    """Every image once an epoch, in a new order; the last partial batch is dropped."""
+
+    size: int
+
+    def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:
+        order = generator.permutation(len(split))
+        steps = max(1, len(order) // self.size)
+        return np.resize(order, (steps, self.size))  # a split smaller than a batch is repeated to fill it
+
+
+@dataclass(frozen=True)
+class EpisodicBatches:
+    """A training episode a step: classes one after the other, each ``k_shot`` supports and then ``n_query`` queries."""
+
+    n_way: int
+    k_shot: int
+    n_query: int
+    per_epoch: int = 100
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return self.n_way * (self.k_shot + self.n_query)
+
+    def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:
+        counts = np.bincount(split.labels, minlength=split.n_classes)
+        each = self.k_shot + self.n_query
+        if self.n_way > split.n_classes or each > counts.min():
+            raise HarnessError(
+                f"training episodes of {self.n_way} classes with {each} images each do not fit the base classes: "
+                f"there are {split.n_classes}, the smallest with {counts.min()} images. Lower the train_* options"
+            )
+        by_class = np.argsort(split.labels, kind="stable")  # (N,)
+        first = np.concatenate([[0], np.cumsum(counts)[:-1]])  # (n_classes,)
+        classes = generator.random((self.per_epoch, split.n_classes)).argpartition(self.n_way - 1, axis=1)
+        classes = classes[:, : self.n_way]  # (steps, n_way)
+        keys = generator.random((self.per_epoch, self.n_way, counts.max()))
+        keys[np.arange(counts.max()) >= counts[classes][..., None]] = 2.0  # places behind a smaller class
+        within = keys.argpartition(each - 1, axis=2)[..., :each]  # (steps, n_way, each)
+        return by_class[first[classes][..., None] + within].reshape(self.per_epoch, self.size)
+
+
+class ImageFeed:
+    """The images of a split on the training device, by index: held there whole if they fit, else fetched ahead."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        import torch
+
+        self._split = split
+        self._device = device
+        self.labels = torch.from_numpy(np.array(split.labels)).to(device)  # (N,)
+        self._resident: torch.Tensor | None = None
+        if device.type == "cuda":
+            size = int(np.prod(split.images.shape))
+            if size <= RESIDENT_SHARE * torch.cuda.get_device_properties(device).total_memory:
+                self._resident = torch.from_numpy(np.ascontiguousarray(split.images)).to(device)
+
+    def __call__(self, steps: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Images (B, H, W, C) uint8 and labels (B,) on the device for each row of ``steps`` (n, B), in order."""
+        import torch
+
+        if self._resident is not None:
+            for index in torch.from_numpy(steps).to(self._device):
+                yield self._resident[index], self.labels[index]
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="harness-feed") as pool:
+            pending: list[Future[torch.Tensor]] = []
+            for step in range(len(steps) + AHEAD):
+                if step < len(steps):
+                    pending.append(pool.submit(self._read, steps[step]))
+                if step >= AHEAD:
+                    index = torch.from_numpy(steps[step - AHEAD]).to(self._device)
+                    yield pending.pop(0).result().to(self._device, non_blocking=True), self.labels[index]
+
+    def _read(self, index: np.ndarray) -> torch.Tensor:
+        import torch
+
+        images = torch.from_numpy(np.ascontiguousarray(self._split.images[index]))
+        return images.pin_memory() if self._device.type == "cuda" else images

@@ -1,0 +1,210 @@
+"""The pipeline as one readable function: open, sample, train, score, keep, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import runs
+from harness.errors import RunsError, UnknownName
+from harness.events import BenchStarted, JobDone, JobStarted
+from harness.execution.job import DataSource, Machine, Protocol, StageJob
+from harness.plan import BenchPlan, Entry, entries, episode_specs
+from harness.runs import StageFolder, StageIdentity, score_key
+from harness.types import Dataset, DatasetSpec, Episodes, StageFailure, StageResult
+
+if TYPE_CHECKING:
+    from harness.execution import Executor
+    from harness.plugins import Catalogue
+
+
+Observe = Callable[[Any], None]
+
+
+def bench(
+    plan: BenchPlan, catalogue: Catalogue, executor: Executor, output: Path, root: Path, observe: Observe
+) -> dict[str, Any]:
+    """Train and score every stage of every method of ``plan`` on the same data and episodes, and keep the record.
+
+    What ``output`` already holds is not done again. A stage that fails is a failure in the record, and so are the
+    stages that are trained from it.
+
+    Returns:
+        The bench's record, as ``harness.reports`` reads it: the plan, and a table a dataset.
+    Raises:
+        HarnessError: the plan names something that does not exist, or does not fit the data.
+    """
+    runs.writable(output)
+    tables = [_table(plan, name, catalogue, output, root) for name in plan.dataset]
+    rows = {row for table in tables for row in map(table.row, table.jobs)}
+    if plan.baseline is not None and plan.baseline not in rows:
+        raise UnknownName("row for --baseline", plan.baseline, rows, "Rows")
+    observe(BenchStarted([job for table in tables for job in table.jobs]))
+    for table in tables:
+        failed: dict[str, str] = {}
+        for job in table.jobs:
+            outcome = _reuse(job, table) or _blocked(job, failed)
+            reused = isinstance(outcome, StageResult)
+            if outcome is None:
+                observe(JobStarted(job))
+                outcome = executor.run(job, observe)
+            if isinstance(outcome, StageFailure):
+                failed[job.key] = job.name
+            table.outcomes[job] = outcome
+            observe(JobDone(job, outcome, reused))
+    record = {
+        "id": runs.digest([plan.model_dump(mode="json"), [job.key for table in tables for job in table.jobs]])[:12],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "plan": plan.model_dump(mode="json"),
+        "tables": [table.record(output) for table in tables],
+    }
+    runs.save_bench(output, record)
+    return record
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """One dataset of a bench: its episodes, its jobs and what became of them."""
+
+    source: DataSource
+    dataset: Dataset
+    episodes: list[Episodes]
+    entries: list[Entry]
+    jobs: list[StageJob]
+    outcomes: dict[StageJob, StageResult | StageFailure]
+
+    def row(self, job: StageJob) -> str:
+        """The name of a job's row: LABEL/STAGE, or LABEL where the method has one stage."""
+        stages = {other.stage for other in self.jobs if other.label == job.label}
+        return job.name if len(stages) > 1 else job.label
+
+    def scores(self, job: StageJob) -> list[str]:
+        return [score_key(job.key, episodes, job.head, job.protocol.seed) for episodes in self.episodes]
+
+    def record(self, output: Path) -> dict[str, Any]:
+        return {
+            "dataset": self.source.dataset,
+            "test_dataset": self.source.test_dataset,
+            "train_on": self.source.train_on,
+            "notes": list(self.dataset.notes),
+            "data_fingerprint": self.dataset.fingerprint,
+            "n_test_classes": self.dataset.test.n_classes if self.dataset.test else 0,
+            "episodes": [
+                {**asdict(each.spec), "target": each.target, "n": len(each), "fingerprint": each.fingerprint}
+                for each in self.episodes
+            ],
+            "stages": [self._stage(job, output) for job in self.jobs],
+        }
+
+    def _stage(self, job: StageJob, output: Path) -> dict[str, Any]:
+        outcome = self.outcomes[job]
+        entry = next(entry for entry in self.entries if entry.label == job.label)
+        return {
+            "label": job.label,
+            "method": job.method,
+            "stage": job.stage,
+            "row": self.row(job),
+            "preset": entry.preset if entry.method.presets else None,
+            "changed": list(entry.changed),
+            "floor": entry.method.floor,
+            "transductive": entry.method.transductive,
+            "backbone": job.backbone,
+            "head": asdict(job.head) if job.head else None,
+            "options": dict(job.options),
+            "seed": job.seed,
+            "key": job.key,
+            "parent": job.identity.parent,
+            "folder": str(job.folder.relative_to(output)),
+            "scores": self.scores(job),
+            "failure": outcome.error if isinstance(outcome, StageFailure) else None,
+        }
+
+
+def _table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> _Table:
+    found = entries(plan, name, catalogue)
+    source = DataSource(name, root, plan.train_on, plan.test_dataset, plan.image_size)
+    dataset = source.open(catalogue)
+    if dataset.test is None:
+        raise RunsError(f"{name} has no test split, so there is nothing to score on")
+    protocol = Protocol(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
+    episodes = protocol.sample(dataset.test)
+    machine = Machine(plan.device, plan.precision, plan.threads, plan.devices)
+    jobs = [
+        job for seed in plan.seeds for entry in found
+        for job in _chain(plan, entry, seed, source, dataset, protocol, machine, output)
+    ]  # fmt: skip
+    return _Table(source, dataset, episodes, found, jobs, {})
+
+
+def _chain(
+    plan: BenchPlan, entry: Entry, seed: int, source: DataSource, dataset: Dataset, protocol: Protocol,
+    machine: Machine, output: Path,
+) -> Iterator[StageJob]:  # fmt: skip
+    """The jobs of one method with one seed, each after its parent."""
+    options = entry.options.model_dump(mode="json")
+    weights = Path(plan.weights) if plan.weights and entry.backbone else None
+    done: dict[str, StageJob] = {}
+    for stage in entry.method.stages(entry.options):
+        parent = done[stage.parent] if stage.parent else None
+        selects = dataset.val is not None and options.get("selection") == "best-val" and "selection" in stage.reads
+        identity = StageIdentity(
+            method=entry.method.name,
+            stage=stage.name,
+            version=stage.version,
+            options={name: options[name] for name in stage.reads},
+            parent=parent.key if parent else None,
+            data=dataset.train.fingerprint if dataset.train else "",
+            validation=f"{dataset.val.fingerprint} {entry.head} {protocol}" if selects and dataset.val else None,
+            pixels=_pixels(dataset.spec),
+            backbone=entry.backbone,
+            weights=_file_digest(weights) if weights else None,
+            seed=seed,
+            precision=plan.precision,
+        )
+        done[stage.name] = StageJob(
+            label=entry.label,
+            method=entry.method.name,
+            stage=stage.name,
+            options=options,
+            backbone=entry.backbone,
+            weights=weights,
+            head=entry.head,
+            seed=seed,
+            depth=parent.depth + 1 if parent else 0,
+            identity=identity,
+            folder=identity.folder(output, source.dataset),
+            parent_folder=parent.folder if parent else None,
+            source=source,
+            protocol=protocol,
+            machine=machine,
+        )
+        yield done[stage.name]
+
+
+def _pixels(spec: DatasetSpec) -> Mapping[str, Any]:
+    return {
+        "image_size": spec.image_size, "channels": spec.channels, "mean": list(spec.mean), "std": list(spec.std),
+        "augmentation": asdict(spec.augmentation),
+    }  # fmt: skip
+
+
+def _file_digest(path: Path) -> str:
+    import hashlib
+
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RunsError(f"cannot read the weights {path}: {error.strerror}") from None
+
+
+def _reuse(job: StageJob, table: _Table) -> StageResult | None:
+    return StageFolder(job.folder).result(job.key, table.scores(job))
+
+
+def _blocked(job: StageJob, failed: Mapping[str, str]) -> StageFailure | None:
+    parent = job.identity.parent
+    return StageFailure(job.key, f"its parent {failed[parent]} failed") if parent in failed else None

@@ -1,0 +1,34 @@
+"""``harness doctor``: versions, devices, data that was found, plugins that are broken."""
+
+from __future__ import annotations
+
+import typer
+
+from harness.cli.arguments import DataRoot, data_root
+
+
+def doctor(root: DataRoot = None) -> int:
+    """Say what this machine has and what is missing or broken. Exit status 1 where something is broken."""
+    from harness.errors import HarnessError
+    from harness.hardware import choose_hardware
+    from harness.plugins import Catalogue
+    from harness.types import DataRequest
+
+    catalogue = Catalogue.discover()
+    for name, value in choose_hardware().describe().items():
+        typer.echo(f"{name}: {value}")
+    folder = data_root(root)
+    typer.echo(f"data root: {folder}")
+    for spec in catalogue.datasets.values():
+        if spec.takes_argument:
+            continue
+        try:
+            dataset = spec.open(DataRequest(folder))
+        except HarnessError as error:
+            typer.echo(f"  {spec.name}: not usable: {error}")
+        else:
+            counts = ", ".join(f"{split.name} {split.n_classes} classes" for split in dataset.splits)
+            typer.echo(f"  {spec.name}: {counts}{''.join(f'; {note}' for note in dataset.notes)}")
+    for broken in catalogue.broken:
+        typer.echo(f"broken: {broken.plugin}: {broken.reason}")
+    return 1 if catalogue.broken else 0

@@ -1,0 +1,1 @@
+"""``harness evaluate``: score what is trained, again, otherwise."""

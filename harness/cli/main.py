@@ -1,0 +1,68 @@
+"""The command ``harness``. One file a subcommand; here they come together, and errors become one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from harness.errors import HarnessError
+
+app = typer.Typer(
+    name="harness",
+    help="Fair comparison of few-shot-learning methods: same splits, same episodes, one table.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _mount() -> None:
+    from harness.cli import bench, data, doctor, evaluate, lists, report
+
+    app.command("bench")(bench.bench)
+    app.command("methods")(lists.methods)
+    app.command("datasets")(lists.datasets)
+    app.command("backbones")(lists.backbones)
+    app.command("classifiers")(lists.classifiers)
+    app.add_typer(data.app, name="data")
+    app.command("evaluate")(evaluate.evaluate)
+    app.command("report")(report.report)
+    app.command("doctor")(doctor.doctor)
+
+
+_mount()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit status: 0 all well, 1 some row failed, 2 the user's mistake."""
+    try:
+        status = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except HarnessError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted. The same command goes on where it stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "harness"
+        return _fail(f"{error.format_message()} See: {command} --help")  # click's own errors: a misspelt flag
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int = 2) -> int:
+    print(f"harness: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""What a bench shows on standard error while it runs: bars on a terminal, a line a stage elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from harness.events import BenchStarted, EpochDone, JobDone, JobStarted, Note, TrainingProgress
+from harness.types import StageFailure, StageResult
+
+if TYPE_CHECKING:
+    from harness.execution.job import StageJob
+    from harness.plugins import Catalogue
+
+
+class Display:
+    """Shows the events of a bench, and passes them on to plugins that want to be notified."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._stages = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=self._console, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._training = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[about]}"), TimeRemainingColumn(),
+            console=self._console, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._live: Any = None
+        self._all: TaskID | None = None
+        self._bar: TaskID | None = None
+        self._job: StageJob | None = None
+
+    def __enter__(self) -> Display:
+        from rich.console import Group
+        from rich.live import Live
+
+        for broken in self._catalogue.broken:
+            self._say(f"warning: plugin {broken.plugin} is left out: {broken.reason}")
+        if self._console.is_terminal:
+            self._live = Live(Group(self._stages, self._training), console=self._console, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, event: Any) -> None:
+        if isinstance(event, BenchStarted):
+            self._all = self._stages.add_task("stages", total=len(event.jobs))
+        elif isinstance(event, JobStarted):
+            self._start(event.job)
+        elif isinstance(event, JobDone):
+            self._done(event)
+        elif isinstance(event, Note):
+            self._say(event.text)
+        elif isinstance(event, TrainingProgress) and self._bar is not None:
+            about = (
+                f"epoch {event.epoch}/{event.epochs}  loss {event.loss:.3f}  {event.images_per_second:,.0f} images/s"
+            )
+            self._training.update(self._bar, completed=event.images, total=event.total_images, about=about)
+        elif isinstance(event, EpochDone) and self._job is not None:
+            job = self._job
+            self._catalogue.notify(
+                "harness_epoch_done", self._say,
+                label=job.label, stage=job.stage, seed=job.seed, epoch=event.epoch, metrics=event.metrics,
+            )  # fmt: skip
+
+    def _start(self, job: StageJob) -> None:
+        self._job = job
+        self._bar = self._training.add_task(_title(job), total=None, about="starting")
+
+    def _done(self, event: JobDone) -> None:
+        if self._bar is not None:
+            self._training.remove_task(self._bar)
+            self._bar = None
+        if self._all is not None:
+            self._stages.advance(self._all)
+        if isinstance(event.outcome, StageFailure):
+            self._say(f"{_title(event.job)}: FAILED: {event.outcome.error} (details: {event.job.folder}/failure.txt)")
+        elif not event.reused:
+            self._say(f"{_title(event.job)}: {_summary(event.outcome)}")
+        self._catalogue.notify(
+            "harness_stage_done", self._say,
+            label=event.job.label, stage=event.job.stage, seed=event.job.seed, result=event.outcome,
+        )  # fmt: skip
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+def _title(job: StageJob) -> str:
+    return f"{job.source.dataset} {job.name} seed {job.seed}"
+
+
+def _summary(result: StageResult) -> str:
+    closed = [score for score in result.scores if score.target == "closed"]
+    parts = [f"{score.episodes} {100 * score.accuracies.mean():.2f} %" for score in closed]
+    return ", ".join([*parts, f"{result.images_seen:,} images seen in {result.fit_seconds:.0f} s"])

@@ -1,0 +1,53 @@
+"""``harness report``: the table of benches that were run, in any format, without training."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.arguments import Runs
+from harness.errors import HarnessError
+
+
+def report(
+    runs: Runs = Path("runs"),
+    format_: Annotated[str | None, typer.Option("--format", help="markdown, csv, json, latex, html.")] = None,
+    to: Annotated[Path | None, typer.Option("-o", help="File to write. Default: standard output.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Row to compare all others with: rfs/simple.")] = None,
+    bench: Annotated[str, typer.Option(help="ID of one bench, 'last' or 'all'.")] = "last",
+    published: Annotated[
+        bool, typer.Option("--published", help="Add published numbers, with a verdict a row.")
+    ] = False,
+) -> int:
+    """Print the comparison table of a run folder again, without training anything."""
+    from harness.files import write_text
+    from harness.plugins import Catalogue
+    from harness.reports import Report, format_of, render
+    from harness.runs import load_benches
+
+    benches = load_benches(runs)
+    if bench == "last":
+        if len(benches) > 1:
+            others = ", ".join(record["id"] for record in benches[:-1])
+            sys.stderr.write(f"the last of {len(benches)} benches; earlier ones: --bench ID or all ({others})\n")
+        benches = benches[-1:]
+    elif bench != "all":
+        chosen = [record for record in benches if record["id"] == bench]
+        if not chosen:
+            raise HarnessError(f"no bench {bench!r} in {runs}. There are: {', '.join(b['id'] for b in benches)}")
+        benches = chosen
+    catalogue = Catalogue.discover()
+    chosen_format = format_ or (format_of(to, catalogue) if to else "markdown")
+    built = Report.of([(runs, record) for record in benches], baseline=baseline, published=published)
+    text = render(built, chosen_format, catalogue)
+    if to is None:
+        typer.echo(text, nl=False)
+    else:
+        try:
+            write_text(to, text)
+        except OSError as error:
+            raise HarnessError(f"cannot write {to}: {error.strerror}") from None
+    return 1 if built.failures else 0

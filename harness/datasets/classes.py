@@ -1,0 +1,97 @@
+"""Which classes a dataset has and which split each belongs to: the split is the truth that every source is held to."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from harness.types import SplitName
+
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+ROLES: dict[SplitName, str] = {"train": "base", "val": "validation", "test": "novel"}
+FOLDER = Path(__file__).parent / "splits"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedClass:
+    """A class of a published split."""
+
+    split: SplitName
+    name: str  # the class's name in the harness: a synset, a folder, a word
+    title: str = ""  # what people call it
+    images: int | None = None  # as published; None where only the split's total is
+    sha256: str = ""  # the digest of its images (fingerprints.py), where known: it recognises a class by its pixels
+
+
+class ClassList:
+    """The classes of a dataset in their published order, found by name, by title, or by pixels."""
+
+    def __init__(self, classes: Iterable[ListedClass]) -> None:
+        self.classes = tuple(classes)
+        self._by_name = {_plain(each.name): each for each in self.classes}
+        self._by_title: dict[str, list[ListedClass]] = {}
+        for each in self.classes:
+            if each.title:
+                self._by_title.setdefault(_plain(each.title), []).append(each)
+        self._by_digest = {each.sha256: each for each in self.classes if each.sha256}
+
+    def of(self, split: SplitName) -> tuple[ListedClass, ...]:
+        return tuple(each for each in self.classes if each.split == split)
+
+    def find(self, key: str, split: SplitName | None = None) -> ListedClass | None:
+        """The class of this name or title; titles that two classes share are told apart by ``split`` or not at all."""
+        plain = _plain(key)
+        if plain in self._by_name:
+            return self._by_name[plain]
+        named = self._by_title.get(plain, [])
+        here = [each for each in named if each.split == split] if len(named) > 1 else named
+        return here[0] if len(here) == 1 else None
+
+    def with_digest(self, digest: str) -> ListedClass | None:
+        return self._by_digest.get(digest)
+
+    def by_number(self, split: SplitName, numbers: Sequence[int]) -> dict[int, ListedClass] | None:
+        """Names for classes that a source only numbers, or None where the numbers fit no known numbering.
+
+        In turn: places in the sorted list of the split's classes; places in the sorted list of all classes
+        (CIFAR-100's own labels), where all lie in ``split``; one number a class of the split, in sorted order.
+        """
+        own = sorted(self.of(split), key=lambda each: each.name)
+        for names in (own, sorted(self.classes, key=lambda each: each.name)):
+            if min(numbers) >= 0 and max(numbers) < len(names):
+                found = {number: names[number] for number in numbers}
+                if all(each.split == split for each in found.values()):
+                    return found
+        return dict(zip(sorted(numbers), own, strict=True)) if len(numbers) == len(own) else None
+
+
+@cache
+def published(dataset: str, images: int | None = None, digests: str = "") -> ClassList:
+    """The class list in splits/``dataset``.csv: its columns are ``split``, ``class_name`` and perhaps ``synset``.
+
+    Args:
+        images: how many images each class has, where all have as many.
+        digests: another file there, ``class_name,sha256``.
+    """
+    known = {row["class_name"]: row["sha256"] for row in _rows(digests)} if digests else {}
+    return ClassList(_listed(row, images, known) for row in _rows(dataset))
+
+
+def _listed(row: dict[str, str], images: int | None, digests: dict[str, str]) -> ListedClass:
+    name = row.get("synset") or row["class_name"]
+    title = row["class_name"] if row.get("synset") else ""
+    count = int(row["images"]) if row.get("images") else images
+    return ListedClass(row["split"], name, title, count, digests.get(name, ""))  # type: ignore[arg-type]
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower())

@@ -1,0 +1,152 @@
+"""From the files that people have to the prepared form: ``harness data prepare NAME --source PATH``.
+
+    source ─ recognised form ─► images ─ decode ─► spool ─ match with the split ─► ordered, fingerprinted, renamed
+
+A ``DatasetSpec.prepare`` takes a ``PrepareRequest`` and returns the folder that it made. Dataset plugins call
+``prepare_dataset`` with their class list and forms, and have all that is here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.datasets import store
+from harness.datasets.classes import ClassList
+from harness.datasets.fingerprints import canonical_order
+from harness.datasets.forms import Form, Reading, Wanted
+from harness.datasets.matching import Match, match, shortcomings
+from harness.datasets.sources.archives import Source, open_source
+from harness.datasets.spool import Progress, Spool
+from harness.errors import DataError
+from harness.types import Dataset, DatasetSpec, SplitName
+
+
+def _silent(message: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """What the command line asks for."""
+
+    root: Path  # the folder with prepared datasets
+    source: Path | None = None  # a folder or an archive; None with ``download``
+    download: bool = False
+    replace: bool = False  # prepare again what is there
+    swap_channels: bool = False  # the source's arrays hold blue, green, red
+    say: Callable[[str], None] = _silent  # a line for the user
+    progress: Progress | None = None
+
+
+def prepare_dataset(spec: DatasetSpec, classes: ClassList, forms: Sequence[Form], request: PrepareRequest) -> Path:
+    """The prepared dataset's folder, made from ``request.source`` unless it is there already.
+
+    Raises:
+        DataError: no source, a source of no known form, damaged or of another dataset. Nothing is left behind.
+    """
+    source = request.source
+    if source is None:
+        raise DataError(f"{spec.name}: give the files with --source PATH. {spec.obtain}")
+
+    def write(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="scratch-", dir=folder) as scratch:
+            _write(spec, classes, forms, request, source, folder, Path(scratch))
+
+    folder = request.root / spec.name
+    if store.is_prepared(folder) and not request.replace:
+        _refuse_other_source(spec, folder, source)
+    waiting = f"another process is preparing {spec.name}: waiting for it"
+    return store.build(
+        request.root, spec.name, write, replace=request.replace, waiting=lambda: request.say(waiting)
+    )  # fmt: skip
+
+
+def missing_data(spec: DatasetSpec, root: Path) -> DataError:
+    """What to tell a user who has not prepared the dataset: which files, from where, and the command."""
+    return DataError(
+        f"{spec.name} is not prepared in {root}. {spec.obtain} "
+        f"Then run: harness data prepare {spec.name} --source PATH --data-root {root}"
+    )
+
+
+def open_prepared(spec: DatasetSpec, root: Path) -> Dataset:
+    """The dataset as prepared under ``root``. Raises DataError where it is not, saying how to get it."""
+    if not store.is_prepared(root / spec.name):
+        raise missing_data(spec, root)
+    return store.open_folder(spec, root / spec.name)
+
+
+def _write(
+    spec: DatasetSpec,
+    classes: ClassList,
+    forms: Sequence[Form],
+    request: PrepareRequest,
+    source_path: Path,
+    folder: Path,
+    scratch: Path,
+) -> None:
+    wanted = Wanted(spec.name, classes, spec.image_size, spec.channels, scratch, request.swap_channels)
+    source = open_source(source_path, scratch)
+    reading = recognise(source, wanted, forms, spec)
+    request.say(f"{spec.name}: {reading.images:,} images from {reading.form}")
+    spool = Spool(scratch, spec.image_size, spec.channels, reading.resize)
+    spool.fill(reading.items, reading.images, request.progress)
+    matched = match(spool, classes, spec.name)
+    notes, details = shortcomings(matched, classes, spec.counts)
+    for line in (*reading.remarks, *details, *notes):
+        request.say(f"{spec.name}: {line}")
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    origin = {
+        "source": str(source_path.resolve()),
+        "form": reading.form,
+        "classes": f"recognised by {matched.named_by}",
+        "made": now,
+    }
+    splits = write_splits(folder, spool, matched, classes)
+    store.write_index(folder, store.Index(spec.name, splits, notes, origin))
+
+
+def recognise(source: Source, wanted: Wanted, forms: Sequence[Form], spec: DatasetSpec) -> Reading:
+    """The source as the first of ``forms`` that knows it. Raises DataError where none does."""
+    if not source.files:
+        raise DataError(f"{source.path}: empty: give the folder or archive with the files of {spec.name}")
+    for form in forms:
+        reading = form(source, wanted)
+        if reading is not None:
+            if reading.images == 0:
+                raise DataError(f"{source.path}: {reading.form}, but without images")
+            return reading
+    some = f"{len(source.files):,} files, such as {', '.join(sorted(source.files)[:3])}"
+    raise DataError(f"{source.path}: none of the forms in which {spec.name} is known ({some}). {spec.obtain}")
+
+
+def write_splits(folder: Path, spool: Spool, matched: Match, classes: ClassList) -> dict[SplitName, store.SplitRecord]:
+    """Write the images of each split in canonical order."""
+    order = canonical_order(matched.labels, spool.digests)  # (N,)
+    labels = matched.labels[order]
+    place = {each: number for number, each in enumerate(classes.classes)}
+    records: dict[SplitName, store.SplitRecord] = {}
+    for split, members in matched.classes.items():
+        numbers = np.array([place[each] for each in members])  # ascending: the list's order
+        chosen = np.isin(labels, numbers)
+        own = order[chosen]
+        new_labels = np.searchsorted(numbers, labels[chosen])
+        records[split] = store.write_split(
+            folder, split, [each.name for each in members], new_labels, spool.digests[own],
+            spool.blocks(own), spool.shape,
+        )  # fmt: skip
+    return records
+
+
+def _refuse_other_source(spec: DatasetSpec, folder: Path, source: Path) -> None:
+    before = store.read_index(folder).origin.get("source", "")
+    if before and before != str(source.resolve()):
+        raise DataError(
+            f"{spec.name} is already prepared in {folder}, from {before}: add --replace to prepare it from {source}"
+        )

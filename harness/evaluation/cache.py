@@ -1,0 +1,71 @@
+"""Features on disk, beside the stage that they came from: another head or more episodes embed only what is new."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from harness.evaluation.embed import Embedding, ViewSource
+from harness.files import atomic_write
+
+
+def identity(learner: Any, source: ViewSource) -> str:
+    """sha256 of all that decides a feature, precision aside: weights, data, augmentation and view seed."""
+    digest = hashlib.sha256(f"{type(learner).__qualname__};{source.split.fingerprint};".encode())
+    digest.update(f"{source.augmentation.crop_padding};{source.augmentation.flip};{source.seed};".encode())
+    for name, tensor in sorted(learner.state_dict().items()):
+        digest.update(f"{name};{tensor.dtype};{tuple(tensor.shape)};".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def load_or_compute(
+    path: Path | None, key: Callable[[], str], pairs: np.ndarray, compute: Callable[[np.ndarray], torch.Tensor]
+) -> Embedding:
+    """The embedding of at least ``pairs`` (M, 2), from the file where it has them. What was missing is added to it.
+
+    A file that is damaged or of other weights, data or views is replaced.
+    """
+    if path is None:
+        return Embedding(compute(pairs), pairs)
+    name = key()
+    known = _load(path, name)
+    missing = pairs if known is None else pairs[~_contains(known.pairs, pairs)]
+    if known is not None and not len(missing):
+        return known
+    merged = Embedding(compute(missing), missing)
+    if known is not None:
+        together = np.concatenate([known.pairs, missing])
+        order = np.lexsort((together[:, 1], together[:, 0]))
+        features = torch.cat([known.features.to(merged.features.device), merged.features])
+        merged = Embedding(features[torch.from_numpy(order).to(features.device)], together[order])
+    _save(path, merged, name)
+    return merged
+
+
+def _contains(known: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """(M,) bool: which of ``pairs`` (M, 2) are among ``known``."""
+    views = 1 + max(int(known[:, 1].max(initial=0)), int(pairs[:, 1].max(initial=0)))
+    return np.isin(pairs @ [views, 1], known @ [views, 1])
+
+
+def _load(path: Path, key: str) -> Embedding | None:
+    try:
+        with safe_open(path, "pt") as file:
+            if (file.metadata() or {}).get("identity") != key:
+                return None
+            return Embedding(file.get_tensor("features"), file.get_tensor("pairs").numpy())
+    except (OSError, SafetensorError):
+        return None
+
+
+def _save(path: Path, merged: Embedding, key: str) -> None:
+    tensors = {"features": merged.features.cpu().contiguous(), "pairs": torch.from_numpy(merged.pairs).contiguous()}
+    atomic_write(path, lambda file: file.write(save(tensors, {"identity": key})))

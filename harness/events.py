@@ -1,0 +1,62 @@
+"""What a bench under way has to say. Importing this module imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.types import StageFailure, StageResult
+
+if TYPE_CHECKING:
+    from harness.execution.job import StageJob
+
+
+@dataclass(frozen=True, eq=False)
+class BenchStarted:
+    """All that is to be done, in order."""
+
+    jobs: Sequence[StageJob]
+
+
+@dataclass(frozen=True, eq=False)
+class JobStarted:
+    """A stage is about to be trained or scored."""
+
+    job: StageJob
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """Where a training is."""
+
+    epoch: int  # from 1
+    epochs: int
+    images: int  # seen so far
+    total_images: int
+    images_per_second: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch is over, its checkpoint on disk."""
+
+    epoch: int  # from 1
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that the user should know of a job under way."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class JobDone:
+    """A stage has its result, or has failed. ``reused``: all of it was on disk."""
+
+    job: StageJob
+    outcome: StageResult | StageFailure
+    reused: bool

@@ -1,0 +1,84 @@
+"""A method's options: typed, described, validated, and where each value came from.
+
+Precedence, later wins: defaults < preset < preset for this dataset < bench plan < ``--set``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import HarnessError, UnknownName
+from harness.types import MethodSpec, Preset
+
+
+class MethodOptions(BaseModel):
+    """The base of every method's options. A field needs a type and a one-line description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainingOptions(MethodOptions):
+    """What methods that train by gradient descent have in common. A method overrides the defaults it needs."""
+
+    images: int | None = Field(
+        None, gt=0, description="training length of a stage in images seen, rotated copies counted; overrides epochs"
+    )
+    epochs: int = Field(90, gt=0, description="training length of a stage in passes over the base classes")
+    batch_size: int = Field(64, gt=0, description="images a step, before any are rotated")
+    optimiser: Literal["sgd", "adam"] = Field("sgd", description="SGD with Nesterov-free momentum, or Adam")
+    learning_rate: float = Field(0.05, gt=0, description="initial learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on all weights")
+    schedule: Literal["step", "cosine", "constant"] = Field("step", description="how the learning rate falls")
+    decay_at: tuple[int, ...] = Field((45, 60, 75), description="epochs after which the step schedule decays")
+    decay_factor: float = Field(0.1, gt=0, le=1, description="what the step schedule multiplies by")
+    selection: Literal["last", "best-val"] = Field(
+        "last", description="which epoch's weights to keep: the last, or the best on validation episodes"
+    )
+
+
+TRAINING_READS = tuple(TrainingOptions.model_fields)
+
+
+def resolve(
+    method: MethodSpec, preset: str, dataset: str, *overrides: Mapping[str, Any], label: str | None = None
+) -> MethodOptions:
+    """The options of ``method`` under a preset for a dataset, changed by each of ``overrides`` in turn.
+
+    Raises:
+        UnknownName: no such preset or option.
+        HarnessError: a value of the wrong type or out of range.
+    """
+    chosen = find_preset(method, preset)
+    values: dict[str, Any] = {**chosen.values, **chosen.per_dataset.get(dataset, {})}
+    for override in overrides:
+        values.update(override)
+    shown = label or method.name
+    known = method.options.model_fields
+    for name in values:
+        if name not in known:
+            raise UnknownName(f"option of {shown}", name, known, "Options")
+    try:
+        return method.options.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "options"
+        raise HarnessError(
+            f"{shown}.{name} = {first['input']!r}: {first['msg'].lower()}. See: harness methods {method.name}"
+        ) from None
+
+
+def find_preset(method: MethodSpec, name: str) -> Preset:
+    """The preset of that name. A method that offers none at all runs on its defaults whatever the name.
+
+    Raises:
+        UnknownName: the method has presets, but not this one.
+    """
+    if not method.presets:
+        return Preset("the defaults")
+    if name not in method.presets:
+        raise UnknownName(f"preset of {method.name}", name, method.presets, "Presets")
+    return method.presets[name]

@@ -1,0 +1,219 @@
+"""What a bench is asked to do: the plan file and the command line, validated, and the entries that they name."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import HarnessError, UnknownName
+from harness.options import MethodOptions, find_preset, resolve
+from harness.types import EpisodeSpec, Head, MethodSpec
+
+if TYPE_CHECKING:
+    from harness.plugins import Catalogue
+
+EMBEDDED_DATASET = "glyphs"
+NATIVE = "native"
+
+
+class BenchPlan(BaseModel):
+    """A bench, as a TOML file or the command line states it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    methods: tuple[str, ...] = Field((), description="methods to compare: NAME, NAME:PRESET or LABEL=NAME:PRESET")
+    floors: bool = Field(True, description="add rows for raw pixels and for an untrained backbone")
+    dataset: tuple[str, ...] = Field((EMBEDDED_DATASET,), description="datasets, a table each")
+    preset: str = Field("quick", description="preset of every method that names none of its own")
+    backbone: str | None = Field(None, description="backbone of every method; default: what the preset says")
+    weights: str | None = Field(None, description="safetensors file that every backbone starts from")
+    shots: tuple[int, ...] = Field((1, 5), min_length=1, description="support images a class, k_shot")
+    way: tuple[int, ...] = Field((5,), min_length=1, description="classes an episode, n_way")
+    queries: int = Field(15, gt=0, description="query images a class, n_query")
+    episodes: int = Field(600, gt=1, description="test episodes of each kind")
+    episode_seed: int = Field(0, ge=0, description="seed of the test episodes and support views")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="training seeds")
+    classifier: str = Field(NATIVE, description="'native': each method's own head; else one classifier for all")
+    transform: str | None = Field(None, description="feature transform of the head; default: the head's own")
+    views: int | None = Field(None, gt=0, description="copies of each support image; default: the head's own")
+    baseline: str | None = Field(None, description="row that all others are compared with, as rfs/simple")
+    budget: int | None = Field(None, gt=0, description="images seen by every trained stage")
+    set: Mapping[str, Any] = Field({}, description="options, as skd.alpha")
+    train_on: Literal["train", "trainval"] = Field("train", description="base classes alone, or with validation's")
+    test_dataset: str | None = Field(None, description="test on the novel classes of another dataset")
+    image_size: int | None = Field(None, gt=0, description="pixels, for datasets without a size of their own")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1")
+    devices: int = Field(1, gt=0, description="processes that train one stage together, a device each")
+    precision: str = Field("auto", description="auto, bf16 or 32")
+    threads: int | None = Field(None, gt=0, description="CPU threads; default: all cores")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method under a label: what it runs with, and how it is scored."""
+
+    label: str
+    method: MethodSpec
+    preset: str
+    options: MethodOptions
+    backbone: str | None
+    head: Head | None
+    changed: tuple[str, ...] = ()  # options set by the plan
+
+
+def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
+    """The plan of a TOML file, changed by ``overrides`` (command-line values by field name, and ``set``).
+
+    Raises:
+        HarnessError: the file cannot be read, or a value is wrong.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise HarnessError(f"cannot read the plan {path}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise HarnessError(f"the plan {path} is not valid TOML: {error}") from None
+    values = {name.replace("-", "_"): value for name, value in values.items()}
+    values["set"] = {**_flat(values.get("set", {})), **overrides.get("set", {})}
+    values.update({name: value for name, value in overrides.items() if name != "set"})
+    for name in values:
+        if name not in BenchPlan.model_fields:
+            raise UnknownName(f"key in the plan {path}", name, BenchPlan.model_fields, "Keys")
+    for name in ("methods", "dataset", "shots", "way", "seeds"):
+        if name in values and not isinstance(values[name], (list, tuple)):
+            values[name] = [values[name]]
+    try:
+        plan = BenchPlan.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        raise HarnessError(f"--{name} = {first['input']!r}: {first['msg'].lower()}") from None
+    if plan.train_on == "trainval" and any(str(key).endswith(".selection") for key in plan.set):
+        raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
+    return plan
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"skd": {"alpha": 2}}`` and ``{"skd.alpha": 2}`` both as the latter."""
+    flat: dict[str, Any] = {}
+    for label, value in table.items():
+        flat.update({f"{label}.{name}": v for name, v in value.items()} if isinstance(value, dict) else {label: value})
+    return flat
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """``("skd.alpha", 2)`` of ``skd.alpha=2``. A list is written with commas; what is no JSON is a string."""
+    name, equals, value = text.partition("=")
+    if not equals or "." not in name:
+        raise HarnessError(f"--set {text!r}: write it as LABEL.OPTION=VALUE, as in --set skd.alpha=2")
+    return name.strip(), _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    if "," in text and not text.startswith(("[", "{", '"')):
+        return [_value(part.strip()) for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def parse_budget(text: str) -> int:
+    """2000000 of ``images=2000000``."""
+    name, _, value = text.partition("=")
+    digits = value.replace("_", "")
+    if name != "images" or not digits.isdigit() or int(digits) == 0:
+        raise HarnessError(f"--budget {text!r}: write it as images=N, as in --budget images=2000000")
+    return int(digits)
+
+
+def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
+    """The methods of a plan on a dataset, floors first, with their options resolved.
+
+    Raises:
+        UnknownName: no such method, preset, label, option, backbone or classifier.
+        HarnessError: two methods under one label, or a value that an option refuses.
+    """
+    asked = _asked(plan, catalogue)
+    labels = {label for label, _, _ in asked}
+    overrides: dict[str, dict[str, Any]] = {label: {} for label in labels}
+    for key, value in plan.set.items():
+        label, _, option = key.partition(".")
+        if label not in labels:
+            raise UnknownName("label in --set", label, labels, "Labels")
+        overrides[label][option] = value
+    if plan.backbone is not None:
+        catalogue.backbone(plan.backbone)
+    if plan.classifier != NATIVE:
+        catalogue.classifier(plan.classifier)
+    found = []
+    for label, method, preset in asked:
+        options = resolve(method, preset, dataset, _budget(plan, method), overrides[label], label=label)
+        backbone = _backbone(plan, method, preset, asked) if method.uses_backbone else None
+        head = choose_head(plan, method)
+        found.append(Entry(label, method, preset, options, backbone, head, tuple(overrides[label])))
+    return found
+
+
+def _asked(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str, MethodSpec, str]]:
+    names = plan.methods or tuple(sorted(name for name, method in catalogue.methods.items() if not method.floor))
+    floors = [name for name, method in catalogue.methods.items() if method.floor and plan.floors]
+    asked: dict[str, tuple[str, MethodSpec, str]] = {}
+    for text in (*(floor for floor in floors if floor not in plan.methods), *names):
+        label, equals, target = text.partition("=")
+        name, _, preset = (target if equals else text).partition(":")
+        label = label if equals else name
+        if not label or "/" in label or "." in label:
+            raise HarnessError(f"the label {label!r} in --methods may not be empty or hold '/' or '.'")
+        if label in asked:
+            raise HarnessError(
+                f"two methods are labelled {label!r}; give one a label of its own: {label}-2={name}:{preset or 'paper'}"
+            )
+        method = catalogue.method(name)
+        if preset:
+            find_preset(method, preset)
+        asked[label] = (label, method, preset or _usable_preset(plan, method))
+    return list(asked.values())
+
+
+def _usable_preset(plan: BenchPlan, method: MethodSpec) -> str:
+    """The plan's preset. Floors have none, and nothing to choose."""
+    if method.presets:
+        find_preset(method, plan.preset)
+    return plan.preset
+
+
+def _backbone(plan: BenchPlan, method: MethodSpec, preset: str, asked: Sequence[tuple[str, MethodSpec, str]]) -> str:
+    """The plan's backbone, else the preset's; a method without presets, as a floor, takes the first one's beside it."""
+    if plan.backbone:
+        return plan.backbone
+    if not method.presets:
+        for _, other, other_preset in asked:
+            if other.presets:
+                return find_preset(other, other_preset).backbone
+    return find_preset(method, preset).backbone
+
+
+def _budget(plan: BenchPlan, method: MethodSpec) -> dict[str, Any]:
+    return {"images": plan.budget} if plan.budget and "images" in method.options.model_fields else {}
+
+
+def choose_head(plan: BenchPlan, method: MethodSpec) -> Head | None:
+    """The head that a method is scored with. One classifier for all means one transform and views for all too."""
+    if method.head is None:
+        return None
+    head = method.head if plan.classifier == NATIVE else Head(plan.classifier, "l2", 1)
+    changes = {"transform": plan.transform, "views": plan.views}
+    return replace(head, **{name: value for name, value in changes.items() if value is not None})
+
+
+def episode_specs(plan: BenchPlan) -> Sequence[EpisodeSpec]:
+    return [EpisodeSpec(way, shot, plan.queries) for way in plan.way for shot in plan.shots]

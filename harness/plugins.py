@@ -1,0 +1,232 @@
+"""The catalogue of what is installed: discovered, validated, looked up by name. What is broken is kept, with why."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+from packaging.requirements import InvalidRequirement, Requirement
+
+from harness import hookspecs
+from harness.errors import HarnessError, PluginError, UnknownName, one_line
+from harness.types import BackboneSpec, ClassifierSpec, DatasetSpec, MethodSpec, ReporterSpec
+
+GROUP = "harness"
+DISTRIBUTION = "fsl-harness"
+OFFERS: Mapping[str, tuple[str, type]] = {
+    "harness_datasets": ("dataset", DatasetSpec),
+    "harness_backbones": ("backbone", BackboneSpec),
+    "harness_methods": ("method", MethodSpec),
+    "harness_classifiers": ("classifier", ClassifierSpec),
+    "harness_reporters": ("report format", ReporterSpec),
+}
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin, or one name that it offers, that cannot be used."""
+
+    plugin: str
+    reason: str  # one line
+    name: str = ""  # what the user might ask for: the entry point's name, or the disputed name
+
+
+class Catalogue:
+    """Everything that plugins offer, by kind and name. Names are unique; two that clash are both refused."""
+
+    def __init__(self, plugins: Iterable[tuple[str, Any]] = ()) -> None:
+        """A catalogue of these (name, plugin) pairs, in this order, and of nothing else."""
+        self.broken: list[Broken] = []
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._offered: dict[str, dict[str, Any]] = {kind: {} for kind, _ in OFFERS.values()}
+        self._owner: dict[tuple[str, str], str] = {}
+        self._clashes: dict[tuple[str, str], str] = {}
+        for name, plugin in plugins:
+            self.add(name, plugin)
+
+    @classmethod
+    def discover(cls) -> Catalogue:
+        """The catalogue of what the harness brings and of every installed plugin, loaded one by one."""
+        from harness import builtin
+
+        catalogue = cls([(DISTRIBUTION, builtin)])
+        for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+            plugin = entry.dist.name if entry.dist else entry.name
+            try:
+                _refuse_newer_api(entry.dist)
+                with contextlib.redirect_stdout(sys.stderr):  # standard output is for tables
+                    module = entry.load()
+            except (Exception, SystemExit) as error:
+                catalogue.broken.append(Broken(plugin, one_line(error), entry.name))
+            else:
+                catalogue.add(plugin, module, entry.name)
+        return catalogue
+
+    def add(self, plugin: str, module: Any, name: str = "") -> None:
+        """Take in what ``module`` offers; if it breaks the contract, none of it, and list it in ``broken``."""
+        try:
+            self._register(plugin, module)
+            offers = [(kind, spec) for kind, spec in self._offers_of(plugin)]
+        except (Exception, SystemExit) as error:
+            if self._manager.has_plugin(plugin):
+                self._manager.unregister(name=plugin)
+            self.broken.append(Broken(plugin, one_line(error), name or plugin))
+            return
+        for kind, spec in offers:
+            self._offer(plugin, kind, spec)
+
+    def _register(self, plugin: str, module: Any) -> None:
+        for attribute in dir(module):
+            if attribute.startswith("harness_") and not hasattr(getattr(module, attribute), f"{GROUP}_impl"):
+                if callable(getattr(module, attribute)):
+                    raise PluginError(f"{attribute}() lacks its decorator: put @harness.hookimpl above it")
+            elif hasattr(getattr(module, attribute, None), f"{GROUP}_impl") and not hasattr(hookspecs, attribute):
+                hooks = [name for name in vars(hookspecs) if name.startswith("harness_")]
+                raise UnknownName("hook", attribute, hooks, "Hooks")
+        self._manager.register(module, name=plugin)
+        self._manager.check_pending()
+
+    def _offers_of(self, plugin: str) -> Iterator[tuple[str, Any]]:
+        for hook, (kind, expected) in OFFERS.items():
+            for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+                if implementation.plugin_name != plugin:
+                    continue
+                for spec in implementation.function() or ():
+                    if not isinstance(spec, expected):
+                        raise PluginError(f"{hook}() returned a {type(spec).__name__}, not a {expected.__name__}")
+                    _validate(spec)
+                    yield kind, spec
+
+    def _offer(self, plugin: str, kind: str, spec: Any) -> None:
+        owner = self._owner.setdefault((kind, spec.name), plugin)
+        if spec.name not in self._offered[kind] and owner == plugin:
+            self._offered[kind][spec.name] = spec
+            return
+        reason = f"{kind} {spec.name!r} is offered by {owner} and again by {plugin}: uninstall one of them"
+        self._offered[kind].pop(spec.name, None)
+        self._clashes[kind, spec.name] = reason
+        self.broken.append(Broken(plugin, reason, spec.name))
+
+    # ── looking up ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def methods(self) -> Mapping[str, MethodSpec]:
+        return self._offered["method"]
+
+    @property
+    def datasets(self) -> Mapping[str, DatasetSpec]:
+        return self._offered["dataset"]
+
+    @property
+    def backbones(self) -> Mapping[str, BackboneSpec]:
+        return self._offered["backbone"]
+
+    @property
+    def classifiers(self) -> Mapping[str, ClassifierSpec]:
+        return self._offered["classifier"]
+
+    @property
+    def reporters(self) -> Mapping[str, ReporterSpec]:
+        return self._offered["report format"]
+
+    def method(self, name: str) -> MethodSpec:
+        return self._find("method", name)
+
+    def classifier(self, name: str) -> ClassifierSpec:
+        return self._find("classifier", name)
+
+    def reporter(self, name: str) -> ReporterSpec:
+        return self._find("report format", name)
+
+    def dataset(self, name: str) -> tuple[DatasetSpec, str | None]:
+        """The dataset, and what stands behind the colon of ``folder:PATH``."""
+        return self._find_with_argument("dataset", name)
+
+    def backbone(self, name: str) -> tuple[BackboneSpec, str | None]:
+        """The backbone, and what stands behind the colon of ``timm:resnet18``."""
+        return self._find_with_argument("backbone", name)
+
+    def owner(self, kind: str, name: str) -> str:
+        """The distribution that offers ``name``."""
+        return self._owner[kind, name]
+
+    def _find_with_argument(self, kind: str, name: str) -> tuple[Any, str | None]:
+        base, colon, argument = name.partition(":")
+        spec = self._find(kind, base)
+        if bool(argument) != spec.takes_argument:
+            form = f"{base}:NAME" if spec.takes_argument else base
+            raise HarnessError(f"{kind} {name!r}: write it as {form!r}. {spec.title}")
+        return spec, argument if colon else None
+
+    def _find(self, kind: str, name: str) -> Any:
+        if name in self._offered[kind]:
+            return self._offered[kind][name]
+        if (kind, name) in self._clashes:
+            raise PluginError(self._clashes[kind, name])
+        for broken in self.broken:
+            if name == broken.name:
+                raise PluginError(f"{kind} {name!r} is installed but broken: {broken.reason}")
+        raise UnknownName(kind, name, self._offered[kind], "Installed")
+
+    # ── notifying ────────────────────────────────────────────────────────────────────────────────
+
+    def notify(self, hook: str, report: Callable[[str], None], **arguments: Any) -> None:
+        """Call each implementation of a notifying hook on its own. One that raises is reported and switched off."""
+        for implementation in list(getattr(self._manager.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(**{name: arguments[name] for name in implementation.argnames})
+            except Exception as error:
+                report(f"{implementation.plugin_name}: {hook} failed and is switched off: {one_line(error)}")
+                self._manager.unregister(name=implementation.plugin_name)
+
+
+def _refuse_newer_api(distribution: importlib.metadata.Distribution | None) -> None:
+    for line in (distribution.requires or []) if distribution else []:
+        with contextlib.suppress(InvalidRequirement):
+            requirement = Requirement(line)
+            if requirement.name != DISTRIBUTION or (requirement.marker and not requirement.marker.evaluate()):
+                continue
+            installed = importlib.metadata.version(DISTRIBUTION)
+            if not requirement.specifier.contains(installed, prereleases=True):
+                raise PluginError(f"it needs {requirement}, installed is {installed}: pip install -U '{requirement}'")
+
+
+def _validate(spec: Any) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", spec.name):
+        raise PluginError(f"the name {spec.name!r} may hold letters, digits, '.', '_' and '-' only")
+    if isinstance(spec, MethodSpec):
+        _validate_method(spec)
+
+
+def _validate_method(method: MethodSpec) -> None:
+    """Raises PluginError where a preset, a stage's parent or an option it reads does not exist."""
+    from harness.options import MethodOptions, resolve
+
+    if not (isinstance(method.options, type) and issubclass(method.options, MethodOptions)):
+        raise PluginError(f"{method.name}: options must be a subclass of harness.MethodOptions")
+    for name, option in method.options.model_fields.items():
+        if not option.description:
+            raise PluginError(f"{method.name}: the option {name!r} has no description")
+    for preset in method.presets or [""]:
+        for dataset in ["", *(method.presets[preset].per_dataset if preset else ())]:
+            seen: set[str] = set()
+            for stage in method.stages(resolve(method, preset, dataset)):
+                if stage.parent is not None and stage.parent not in seen:
+                    raise PluginError(f"{method.name}/{stage.name}: its parent {stage.parent!r} is no earlier stage")
+                for option_name in stage.reads:
+                    if option_name not in method.options.model_fields:
+                        raise UnknownName(
+                            f"option read by {method.name}/{stage.name}", option_name, method.options.model_fields
+                        )
+                if stage.name in seen:
+                    raise PluginError(f"{method.name}: two stages are named {stage.name!r}")
+                seen.add(stage.name)
+            if not seen:
+                raise PluginError(f"{method.name}: no stages")

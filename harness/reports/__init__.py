@@ -1,0 +1,57 @@
+"""Reports: what a bench found, for people and programs.
+
+report.py ─ Report ─► table.py (markdown, csv, json, latex), html.py with plots.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.types import ReporterSpec
+
+if TYPE_CHECKING:
+    from harness.plugins import Catalogue
+    from harness.reports.report import Report
+
+__all__ = ["SPECS", "Report", "format_of", "render"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Report":
+        from harness.reports import report
+
+        return report.Report
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _lazy(module: str, function: str) -> Callable[[Any], str]:
+    def render_report(report: Any) -> str:
+        from importlib import import_module
+
+        return getattr(import_module(f"harness.reports.{module}"), function)(report)
+
+    return render_report
+
+
+SPECS = (
+    ReporterSpec("markdown", "tables for reading, with their conditions", _lazy("table", "markdown"), (".md",)),
+    ReporterSpec("csv", "a line for each row, setting and interval", _lazy("table", "csv"), (".csv",)),
+    ReporterSpec("json", "everything, for programs", _lazy("table", "to_json"), (".json",)),
+    ReporterSpec("latex", "a booktabs table a dataset", _lazy("table", "latex"), (".tex",)),
+    ReporterSpec("html", "one page with plots; needs fsl-harness[html]", _lazy("html", "html"), (".html",)),
+)
+
+
+def render(report: Report, format_name: str, catalogue: Catalogue) -> str:
+    """The report as text in a format. Raises UnknownName where no reporter has that name."""
+    return catalogue.reporter(format_name).render(report)
+
+
+def format_of(path: Path, catalogue: Catalogue) -> str:
+    """The format that a file's ending asks for; markdown where none does."""
+    for reporter in catalogue.reporters.values():
+        if path.suffix in tuple(reporter.suffixes):
+            return reporter.name
+    return "markdown"

@@ -1,0 +1,109 @@
+"""Published numbers beside measured ones, each with its source and a verdict."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.types import EpisodeSpec
+
+if TYPE_CHECKING:
+    from harness.reports.report import Cell, Row
+
+Z = 1.96  # two-sided 95 % of a normal
+LEAST_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Published:
+    """One number of a paper. Fractions."""
+
+    dataset: str
+    method: str  # as the paper calls it
+    row: str  # METHOD/STAGE here, empty where no plugin makes it
+    backbone: str  # as installed here, empty where there is none
+    spec: EpisodeSpec
+    accuracy: float
+    ci95: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A published number for a cell, and what to make of the difference."""
+
+    accuracy: float
+    ci95: float
+    source: str
+    text: str
+
+
+@cache
+def published_numbers() -> tuple[Published, ...]:
+    """All that the project carries, from reports/published.csv."""
+    text = resources.files("harness.reports").joinpath("published.csv").read_text(encoding="utf-8")
+    return tuple(
+        Published(
+            line["dataset"], line["method"], line["row"], line["installed_backbone"],
+            EpisodeSpec(int(line["n_way"]), int(line["k_shot"])),
+            float(line["accuracy"]) / 100, float(line["ci95"]) / 100, line["source"],
+        )
+        for line in csv.DictReader(text.splitlines())
+    )  # fmt: skip
+
+
+def verdict(number: Published, row: Row, cell: Cell, obstacles: Sequence[str]) -> Verdict:
+    """What the measured cell says of a published number.
+
+    The difference is judged against 1.96 · √(se₁² + se₂² + 2 · s²_seed): the published run was one seed, and so would be
+    a repetition of ours; with fewer than three seeds s_seed is unknown and the verdict is "undecided".
+    """
+
+    def given(text: str) -> Verdict:
+        return Verdict(number.accuracy, number.ci95, number.source, text)
+
+    reasons = list(obstacles)
+    if row.backbone != number.backbone:
+        reasons.insert(0, f"backbone {row.backbone}")
+    if reasons:
+        return given(f"not comparable ({', '.join(reasons)})")
+    difference = cell.intervals["closed"].mean - number.accuracy
+    shown = f"{100 * difference:+.2f}"
+    if len(cell.by_seed) < LEAST_SEEDS:
+        return given(f"undecided ({shown}, {len(cell.by_seed)} seed{'s' if len(cell.by_seed) > 1 else ''})")
+    seed_variance = float(np.var(cell.by_seed, ddof=1))
+    errors = cell.episode_error**2 + (number.ci95 / Z) ** 2 + 2 * seed_variance
+    bound = Z * math.sqrt(errors)
+    word = "agrees" if abs(difference) <= bound else "above" if difference > 0 else "below"
+    return given(f"{word} ({shown}, allowed ± {100 * bound:.2f})")
+
+
+def with_published(rows: Sequence[Row], table: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Row]:
+    """The rows with a verdict for every published number of their method and stage on this dataset."""
+    obstacles = [
+        *(["partial data"] if table["notes"] else []),
+        *([f"tested on {table['test_dataset']}"] if table["test_dataset"] else []),
+        *(["trained on train and val"] if table["train_on"] != "train" else []),
+        *(["budget"] if plan["budget"] else []),
+    ]
+    return [
+        replace(row, cells={spec: replace(cell, published=tuple(
+            verdict(number, row, cell, [*([] if _as_published(row) else [f"preset {row.preset}"]), *obstacles])
+            for number in published_numbers()
+            if (number.dataset, number.row) == (table["dataset"], f"{row.method}/{row.stage}")
+            and (number.spec.n_way, number.spec.k_shot) == (spec.n_way, spec.k_shot)
+        )) for spec, cell in row.cells.items()})
+        for row in rows
+    ]  # fmt: skip
+
+
+def _as_published(row: Row) -> bool:
+    """Whether the row was trained as a paper or its code says. Presets that count images seen were not."""
+    return row.preset is not None and not row.preset.startswith("quick") and not row.changed

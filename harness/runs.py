@@ -1,0 +1,240 @@
+"""The run record: what identifies a stage, the folder that holds it, and what is never done twice.
+
+OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
+    identity.json          all that decides the weights; the key is its hash
+    checkpoint-1.pt        while it trains: the last whole epoch
+    metrics.csv            a line an epoch
+    weights.safetensors    when it is trained, with …
+    trained.json           … what it cost, on which device, with which versions
+    embeddings.safetensors features of the images that episodes have used
+    scores/KEY.npz         accuracies of every episode, a file a head and kind of episode
+    failure.txt            the traceback, if it failed; gone once it succeeds
+OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from harness.errors import RunsError
+from harness.files import atomic_write, read_json, write_json, write_text
+from harness.types import EpisodeSpec, Head, Score, StageResult
+
+if TYPE_CHECKING:
+    from harness.types import Episodes, Learner
+
+SCORING_VERSION = 1  # raised when evaluation code changes accuracies
+
+
+def digest(value: Any) -> str:
+    """sha256 of ``value`` as canonical JSON: equal values, equal digests, on every machine."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StageIdentity:
+    """All that decides a stage's weights, and nothing else. Device, threads and versions are recorded, not hashed."""
+
+    method: str
+    stage: str
+    version: int
+    options: Mapping[str, Any]  # those that the stage reads
+    parent: str | None  # its key
+    data: str  # fingerprint of the split it trains on
+    validation: str | None  # fingerprint of the validation split, where the weights are selected on it
+    pixels: Mapping[str, Any]  # image size, normalisation, augmentation
+    backbone: str | None
+    weights: str | None  # sha256 of the file that the backbone starts from
+    seed: int
+    precision: str  # as requested
+
+    @property
+    def key(self) -> str:
+        return digest(asdict(self))
+
+    def folder(self, output: Path, dataset: str) -> Path:
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in dataset)
+        return output / "stages" / safe / f"{self.method}-{self.stage}-seed{self.seed}-{self.key[:12]}"
+
+
+def score_key(stage_key: str, episodes: Episodes, head: Head | None, view_seed: int) -> str:
+    """What identifies the accuracies of a stage on some episodes under a head."""
+    return digest(
+        [
+            SCORING_VERSION,
+            stage_key,
+            episodes.fingerprint,
+            len(episodes),
+            asdict(head) if head else None,
+            view_seed if head and head.views > 1 else None,
+        ]  # fmt: skip
+    )
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """One stage's folder on disk. Every file in it is written whole or not at all."""
+
+    path: Path
+
+    # ── one at a time ────────────────────────────────────────────────────────────────────────────
+
+    def lock(self, waiting: Callable[[], None] = lambda: None) -> FileLock:
+        """A lock on this stage; held by another process, ``waiting()`` is called once and then it is waited for."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                waiting()
+                lock.acquire()
+        except OSError as error:
+            raise RunsError(f"cannot write to {self.path}: {error.strerror}. Choose another --output") from None
+        return lock
+
+    # ── training ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def trained(self) -> Mapping[str, Any] | None:
+        """What the training cost and where it ran, or None while there is no trained stage here."""
+        path = self.path / "trained.json"
+        return read_json(path) if path.exists() else None
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path
+
+    @property
+    def embeddings(self) -> Path:
+        return self.path / "embeddings.safetensors"
+
+    def save_identity(self, identity: StageIdentity) -> None:
+        write_json(self.path / "identity.json", asdict(identity))
+
+    def save_metrics(self, history: Sequence[Mapping[str, float]]) -> None:
+        """``metrics.csv``: a line an epoch, a column a metric."""
+        columns = list(dict.fromkeys(name for row in history for name in row))
+        lines = [columns, *([repr(row[name]) if name in row else "" for name in columns] for row in history)]
+        write_text(self.path / "metrics.csv", "".join(",".join(line) + "\n" for line in lines))
+
+    def save_trained(self, learner: Learner, record: Mapping[str, Any]) -> None:
+        """Keep the weights, then the record that says they are whole; then drop the checkpoints."""
+        from safetensors.torch import save
+
+        tensors = {name: value.detach().cpu().contiguous() for name, value in learner.state_dict().items()}
+        content = save(tensors)
+        record = {**record, "weights_sha256": hashlib.sha256(content).hexdigest()}
+        atomic_write(self.path / "weights.safetensors", lambda file: file.write(content))
+        write_json(self.path / "trained.json", record)
+        for checkpoint in self.path.glob("checkpoint-*.pt"):
+            checkpoint.unlink()
+        (self.path / "failure.txt").unlink(missing_ok=True)
+
+    def load_weights(self, learner: Learner) -> None:
+        """Fill ``learner`` with the trained weights.
+
+        Raises:
+            RunsError: the file is missing, damaged, or of another network.
+        """
+        from safetensors.torch import load
+
+        path = self.path / "weights.safetensors"
+        try:
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != (self.trained or {}).get("weights_sha256"):
+                raise ValueError("its sha256 is not the one that was recorded")
+            learner.load_state_dict(load(content))
+        except Exception as error:
+            raise RunsError(f"{path}: {' '.join(str(error).split())}. Delete {self.path} to train it again") from None
+
+    # ── scores ───────────────────────────────────────────────────────────────────────────────────
+
+    def save_score(self, key: str, score: Score, embed_seconds: float) -> None:
+        import numpy as np
+
+        about = {
+            "episodes": asdict(score.episodes), "target": score.target,
+            "episodes_fingerprint": score.episodes_fingerprint, "embed_seconds": embed_seconds,
+            "n_classes": score.n_classes,
+        }  # fmt: skip
+        atomic_write(
+            self.path / "scores" / f"{key}.npz",
+            lambda file: np.savez(
+                file, accuracies=score.accuracies, classes=score.classes, about=np.array(json.dumps(about))
+            ),
+        )
+
+    def load_score(self, key: str) -> tuple[Score, float] | None:
+        """The accuracies kept under ``key`` and the seconds that embedding took, or None."""
+        import numpy as np
+
+        path = self.path / "scores" / f"{key}.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                about, accuracies, classes = json.loads(str(file["about"])), file["accuracies"], file["classes"]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunsError(f"{path} cannot be read ({error}). Delete it to score again") from None
+        spec = EpisodeSpec(**about["episodes"])
+        score = Score(spec, about["target"], about["episodes_fingerprint"], accuracies, classes, about["n_classes"])
+        return score, about["embed_seconds"]
+
+    def result(self, key: str, score_keys: Sequence[str]) -> StageResult | None:
+        """The stage with all of these scores, or None if something is still to be done."""
+        trained = self.trained
+        kept = [self.load_score(score) for score in score_keys] if trained else []
+        if trained is None or any(score is None for score in kept):
+            return None
+        scores = [score for score in kept if score is not None]
+        return StageResult(
+            key=key,
+            scores=tuple(score for score, _ in scores),
+            images_seen=trained["images_seen"],
+            fit_seconds=trained["fit_seconds"],
+            embed_seconds=max((seconds for _, seconds in scores), default=0.0),
+            peak_memory_bytes=trained["peak_memory_bytes"],
+            conditions=trained["conditions"],
+            flops=trained["flops"],
+        )
+
+    def save_failure(self, details: str) -> None:
+        write_text(self.path / "failure.txt", details)
+
+
+def save_bench(output: Path, record: Mapping[str, Any]) -> Path:
+    """Keep what a bench asked for, under an ID of its own request: the same bench twice is one file."""
+    path = output / "benches" / f"{record['id']}.json"
+    write_json(path, record)
+    return path
+
+
+def load_benches(output: Path) -> list[dict[str, Any]]:
+    """The benches of a run folder, oldest first.
+
+    Raises:
+        RunsError: there are none.
+    """
+    paths = sorted((output / "benches").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    if not paths:
+        raise RunsError(f"{output} holds no bench. Make one: harness bench --output {output}")
+    return [read_json(path) for path in paths]
+
+
+def writable(output: Path) -> None:
+    """Raises RunsError where ``output`` cannot be made or written."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunsError(f"cannot write to {output}: {error.strerror}. Choose another --output") from None

@@ -1,0 +1,25 @@
+"""What the accuracies prove: intervals, paired comparisons, and how much would prove more.
+
+intervals.py, comparison.py, power.py; the formulae and their sources are in docs/statistics.md.
+"""
+
+from harness.statistics.comparison import Comparison, compare, holm, signed_rank_p
+from harness.statistics.intervals import Interval, class_interval, closed_interval, interval, open_interval
+from harness.statistics.power import PairedVariances, Requirement, paired_variances, power, required
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "PairedVariances",
+    "Requirement",
+    "class_interval",
+    "closed_interval",
+    "compare",
+    "holm",
+    "interval",
+    "open_interval",
+    "paired_variances",
+    "power",
+    "required",
+    "signed_rank_p",
+]

@@ -1,0 +1,98 @@
+"""Is one row better than another? Paired tests on the same episodes, and Holm's correction over all that were made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.statistics.intervals import LEVEL, Interval, checked, interval
+from harness.types import Target
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row against a baseline on the same episodes."""
+
+    target: Target  # of the episodes; of closed ones every p-value is about this test set only
+    difference: Interval  # row minus baseline, a fraction; named after ``target``
+    t_p: float  # paired t-test, two-sided: the one that agrees with ``difference``
+    wilcoxon_p: float  # Wilcoxon's signed-rank test, two-sided
+    wins: int  # episodes in which the row is the better one
+    ties: int
+    losses: int
+
+    @property
+    def claim(self) -> str:
+        """What a small p-value would be evidence about."""
+        return "new images of these classes" if self.target == "open" else "this test set only"
+
+
+def compare(
+    row: np.ndarray,
+    baseline: np.ndarray,
+    classes: np.ndarray,
+    n_classes: int,
+    target: Target,
+    level: float = LEVEL,
+) -> Comparison:
+    """Row minus baseline, paired by episode and by seed.
+
+    Args:
+        row, baseline: accuracies (E,) or (S, E), of the same seeds and episodes.
+        classes: (E, n_way), which classes an episode has.
+        n_classes: how many the split has.
+        target: of the episodes: what the difference is a claim about.
+    Raises:
+        ValueError: the shapes differ, or an accuracy is NaN.
+    """
+    differences = paired_differences(row, baseline)  # (S, E)
+    found = interval(target, differences, classes, n_classes, level)
+    by_episode = checked(differences.mean(axis=0))  # (E,)
+    wins, losses = int((by_episode > 0).sum()), int((by_episode < 0).sum())
+    ties = len(by_episode) - wins - losses
+    return Comparison(target, found, found.p_value, signed_rank_p(by_episode), wins, ties, losses)
+
+
+def paired_differences(row: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Row minus baseline, (S, E). What differs by less than rounding could make is a tie.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    first, second = (np.atleast_2d(np.asarray(values, dtype=np.float64)) for values in (row, baseline))
+    if first.shape != second.shape:
+        raise ValueError(f"accuracies (seeds, episodes) of shapes {first.shape} and {second.shape} cannot be paired")
+    differences = first - second
+    return np.where(np.abs(differences) < 1e-12, 0.0, differences)
+
+
+def signed_rank_p(differences: np.ndarray) -> float:
+    """Two-sided p-value of Wilcoxon's signed-rank test of differences (E,); 1 where all are ties.
+
+    Ties are ranked and then left out (Pratt 1959), and the normal approximation is used, for accuracies are multiples
+    of one over the number of queries and so have many ties.
+    """
+    from scipy import stats
+
+    if not np.any(differences):
+        return 1.0
+    return float(stats.wilcoxon(differences, zero_method="pratt", method="asymptotic").pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for having made all of these tests, in the order given.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    Raises:
+        ValueError: one is NaN or not in 0..1.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values must be in 0..1, found {p[~((p >= 0) & (p <= 1))][0]}")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    back = np.empty_like(adjusted)
+    back[order] = adjusted
+    return back.tolist()

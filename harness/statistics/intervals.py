@@ -1,0 +1,204 @@
+"""Confidence intervals of an accuracy, one for each question that a reader may ask. docs/statistics.md explains them.
+
+``closed``: the sampler's mean on this very test set. ``open``: new images of these classes, over episodes that share no
+image. ``class``: new classes. Accuracies are fractions, E episodes, S seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+LEVEL = 0.95
+LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in
+LEAST_SEEDS = 3  # with fewer, nothing is said about other seeds
+WEIGHTS_ONLY = "these weights, not these methods"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and how far the truth may be from it, at the level asked for (95 %). Fractions."""
+
+    name: str  # which question it answers: closed, open, class
+    mean: float
+    standard_error: float  # infinite where nothing can be said
+    df: float  # degrees of freedom of Student's t
+    half_width: float
+    note: str = ""  # what a reader must know of it
+
+    @property
+    def low(self) -> float:
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        return self.mean + self.half_width
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of the null hypothesis that the true mean is 0: a paired t-test, of differences."""
+        from scipy import stats
+
+        if not math.isfinite(self.standard_error):
+            return 1.0
+        if self.standard_error == 0:
+            return 1.0 if self.mean == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.mean) / self.standard_error, self.df))
+
+
+def closed_interval(accuracies: np.ndarray, level: float = LEVEL) -> Interval:
+    """Student's t over episodes (E,) drawn with replacement: what the literature prints."""
+    values = checked(accuracies)
+    return _student("closed", values.mean(), _standard_error(values), len(values) - 1, level)
+
+
+def open_interval(accuracies: np.ndarray, classes: np.ndarray, n_classes: int, level: float = LEVEL) -> Interval:
+    """Student's t over episodes (E,) that share no image, with the effects of their classes taken out.
+
+    Accuracies are regressed on which classes (E, n_way) an episode has; the mean is the fitted one at equal shares of
+    all ``n_classes``, its error comes from the residuals, df = E - rank. Where the episodes are too few for that, it is
+    a plain t interval, which is too wide rather than too narrow.
+    """
+    values = checked(accuracies)
+    effects = class_effects(values, classes, n_classes)
+    if effects is None:
+        note = "too few episodes to take class effects out, hence conservative"
+        return _student("open", values.mean(), _standard_error(values), len(values) - 1, level, note)
+    return _student("open", effects.mean, math.sqrt(effects.variance), effects.df, level)
+
+
+def class_interval(accuracies: np.ndarray, classes: np.ndarray, n_classes: int, level: float = LEVEL) -> Interval:
+    """Student's t with n_classes - 1 degrees of freedom from a delete-one-class jackknife of episodes (E,).
+
+    Each of C classes is left out in turn, and variance = (C - 1) / C · Σ (mean without class c - mean of those means)².
+    The means are fitted ones (see ``class_effects``), and what the scatter of single episodes adds to their variance is
+    counted once instead of about n_way times. Where the episodes are too few for a fit, the means are plain ones and
+    the interval is too wide rather than too narrow.
+
+    Source: Efron & Stein 1981, "The jackknife estimate of variance"; docs/statistics.md for the correction.
+    """
+    values = checked(accuracies)
+    effects = class_effects(values, classes, n_classes)
+    if effects is not None and effects.every_class:
+        return _student("class", effects.mean, math.sqrt(effects.class_variance), n_classes - 1, level)
+    has = incidence(classes, n_classes)  # (E, C)
+    has = has[:, has.any(axis=0)]
+    n_without = len(values) - has.sum(axis=0)  # (C,)
+    if (n_without == 0).any():
+        return _student("class", values.mean(), math.inf, 0, level, "some class is in every episode")
+    without = (values.sum() - values @ has) / n_without  # (C,)
+    n = has.shape[1]
+    error = math.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
+    return _student(
+        "class", values.mean(), error, n - 1, level, "too few episodes to fit class effects, hence conservative"
+    )
+
+
+INTERVALS: Mapping[str, Callable[..., Interval]] = {
+    "closed": lambda accuracies, classes, n_classes, level=LEVEL: closed_interval(accuracies, level),
+    "open": open_interval,
+    "class": class_interval,
+}
+
+
+def interval(name: str, accuracies: np.ndarray, classes: np.ndarray, n_classes: int, level: float = LEVEL) -> Interval:
+    """The interval ``name`` of accuracies (E,), or (S, E) over seeds that met the same episodes.
+
+    Over three seeds or more, standard error² = s²_seed / S + se² of the seeds' mean accuracies, with degrees of freedom
+    by Satterthwaite. Over fewer it says nothing of other seeds, and its note says so.
+
+    Args:
+        classes: (E, n_way), which classes an episode has.
+        n_classes: how many the split has.
+    """
+    by_seed = np.atleast_2d(np.asarray(accuracies, dtype=np.float64))  # (S, E)
+    over_episodes = INTERVALS[name](by_seed.mean(axis=0), classes, n_classes, level)
+    n_seeds = len(by_seed)
+    if n_seeds < LEAST_SEEDS:
+        return replace(over_episodes, note="; ".join(filter(None, [WEIGHTS_ONLY, over_episodes.note])))
+    of_seeds = by_seed.mean(axis=1).var(ddof=1) / n_seeds
+    of_episodes = over_episodes.standard_error**2
+    df = satterthwaite((of_seeds, n_seeds - 1), (of_episodes, over_episodes.df))
+    return _student(name, over_episodes.mean, math.sqrt(of_seeds + of_episodes), df, level, over_episodes.note)
+
+
+def satterthwaite(*parts: tuple[float, float]) -> float:
+    """Degrees of freedom of a sum of independent variances, each (variance, df).
+
+    Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
+    """
+    total = sum(variance for variance, _ in parts)
+    if total == 0 or not math.isfinite(total):
+        return max(0.0, min(df for _, df in parts))
+    return total**2 / sum(variance**2 / df for variance, df in parts if variance > 0)
+
+
+@dataclass(frozen=True)
+class ClassEffects:
+    """A regression of accuracies on the classes of their episodes."""
+
+    mean: float  # at equal shares of all classes
+    variance: float  # of that mean, for new images of these classes
+    class_variance: float  # of that mean, for new classes
+    residual_variance: float  # of an episode
+    df: int
+    every_class: bool  # each class has an estimate of its own
+
+
+def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> ClassEffects | None:
+    """The regression of values (E,) on classes (E, n_way); None where too few episodes are left to judge it by."""
+    design = incidence(classes, n_classes).astype(np.float64)  # (E, C)
+    n_episodes, n_way = classes.shape
+    rank = int(np.linalg.matrix_rank(design))
+    df = n_episodes - rank
+    if df < LEAST_DF:
+        return None
+    gram = design.T @ design
+    inverse = np.linalg.pinv(gram, hermitian=True)  # (C, C)
+    share = np.full(n_classes, n_way / n_classes)  # (C,)
+    if not np.allclose(gram @ inverse @ share, share):
+        return None  # some class was never met
+    coefficients = inverse @ design.T @ values  # (C,)
+    residual_variance = float(((values - design @ coefficients) ** 2).sum() / df)
+    variance = residual_variance * float(share @ inverse @ share)
+    jackknife = n_way**2 / n_classes * coefficients.var(ddof=1)
+    scatter = n_way**2 / n_classes * (inverse.trace() - inverse.sum() / n_classes) / (n_classes - 1)
+    class_variance = variance + max(0.0, float(jackknife - residual_variance * scatter))
+    mean = float(share @ coefficients)
+    return ClassEffects(mean, variance, class_variance, residual_variance, df, every_class=rank == n_classes)
+
+
+def incidence(classes: np.ndarray, n_classes: int) -> np.ndarray:
+    """(E, n_classes) bool: which classes (E, n_way) an episode has."""
+    has = np.zeros((len(classes), n_classes), bool)
+    np.put_along_axis(has, classes, True, axis=1)
+    return has
+
+
+def checked(accuracies: np.ndarray) -> np.ndarray:
+    """Accuracies (E,) as float64.
+
+    Raises:
+        ValueError: there are none, they are not one-dimensional, or one is NaN or infinite.
+    """
+    values = np.asarray(accuracies, dtype=np.float64)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"accuracies must be (E,) with at least one episode, not {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{int((~np.isfinite(values)).sum())} of {len(values)} accuracies are NaN or infinite")
+    return values
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
+
+
+def _student(name: str, mean: float, error: float, df: float, level: float, note: str = "") -> Interval:
+    from scipy import stats
+
+    known = df > 0 and math.isfinite(error)
+    half_width = float(stats.t.ppf((1 + level) / 2, df) * error) if known else math.inf
+    return Interval(name, float(mean), error if known else math.inf, float(df), half_width, note)

@@ -1,0 +1,83 @@
+"""Prototypical networks, with learn2learn's classifier: trained on episodes, scored by distance to class means.
+
+Source: Snell et al. 2017, arXiv:1703.05175. Departures are listed in this plugin's README.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+import harness
+from harness.options import TRAINING_READS
+
+INSTALL = """pip install "numpy>=1.26,<2" learn2learn==0.2.0 --config-settings="--build-option=build_ext\""""
+
+
+class ProtoNetOptions(harness.TrainingOptions):
+    """Options of prototypical networks. ``epochs`` counts ``episodes_per_epoch`` training episodes each."""
+
+    epochs: int = Field(250, gt=0, description="training length in epochs of episodes_per_epoch training episodes")
+    episodes_per_epoch: int = Field(100, gt=0, description="training episodes an epoch")
+    batch_size: int = Field(0, ge=0, le=0, description="unused: a step is one training episode")
+    optimiser: Literal["sgd", "adam"] = Field("adam", description="SGD, or Adam")
+    learning_rate: float = Field(1e-3, gt=0, description="initial learning rate")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty on all weights")
+    decay_at: tuple[int, ...] = Field(tuple(range(20, 250, 20)), description="epochs after which the rate decays")
+    decay_factor: float = Field(0.5, gt=0, le=1, description="what the step schedule multiplies by")
+    train_way: int = Field(20, gt=1, description="classes of a training episode")
+    train_shot: int = Field(5, gt=0, description="support images a class of a training episode")
+    train_query: int = Field(15, gt=0, description="query images a class of a training episode")
+
+
+def stages(options: ProtoNetOptions) -> Sequence[harness.Stage]:
+    reads = (*TRAINING_READS, "episodes_per_epoch", "train_way", "train_shot", "train_query")
+    return [harness.Stage("protonet", build, fit, reads=reads)]
+
+
+def build(context: harness.BuildContext) -> Any:
+    from harness.networks import FeatureNetwork
+
+    return FeatureNetwork(context)
+
+
+def fit(context: harness.FitContext, learner: Any) -> None:
+    from harness_protonet.training import fit as fit_episodes
+
+    fit_episodes(context, learner)
+
+
+PROTONET = harness.MethodSpec(
+    name="protonet",
+    title="Prototypical networks: squared Euclidean distance to class means, trained on episodes",
+    paper="arXiv:1703.05175",
+    options=ProtoNetOptions,
+    stages=stages,
+    head=harness.Head("nearest-centroid"),
+    presets={
+        "quick": harness.Preset(
+            "minutes on two CPU cores, counted in images seen",
+            {"images": 600_000, "schedule": "cosine"},
+            {"glyphs": {"images": 80_000}},
+        ),
+        "paper": harness.Preset(
+            "30-way 1-shot training episodes, Adam at 0.001 halved every 2,000 episodes",
+            {"epochs": 200, "decay_at": tuple(range(20, 200, 20)), "train_way": 30, "train_shot": 1},
+        ),
+        "paper-5-shot": harness.Preset(
+            "as paper, with the 20-way 5-shot training episodes of the 5-shot results",
+            {"epochs": 200, "decay_at": tuple(range(20, 200, 20)), "train_way": 20, "train_shot": 5},
+        ),
+        "learn2learn": harness.Preset("learn2learn's example: 250 epochs of 100 episodes, the rate halved every 20"),
+    },
+)
+
+
+@harness.hookimpl
+def harness_methods() -> Iterable[harness.MethodSpec]:
+    if importlib.util.find_spec("learn2learn") is None:
+        raise harness.HarnessError(f"learn2learn is not installed. Run: {INSTALL}")
+    return [PROTONET]

@@ -1,0 +1,44 @@
+"""Episodic training of prototypical networks."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+import harness
+from harness.batches import Batch, EpisodicBatches
+
+
+def prototypical_classifier() -> type[Any]:
+    """learn2learn's PrototypicalClassifier; what its imports print (a notice of gym's) does not reach the user."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        from learn2learn.nn import PrototypicalClassifier
+    return PrototypicalClassifier
+
+
+def fit(context: harness.FitContext, learner: Any) -> None:
+    """Each step is an episode of base classes: class means of its supports, cross-entropy of its queries."""
+    options = context.options
+    classifier_type = prototypical_classifier()
+    batches = EpisodicBatches(options.train_way, options.train_shot, options.train_query, options.episodes_per_epoch)
+    way, shot = options.train_way, options.train_shot
+    episode_labels = torch.arange(way, device=context.trainer.hardware.device)
+
+    def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        features = network(batch.images).unflatten(0, (way, -1))  # (n_way, k_shot + n_query, D)
+        support, query = features[:, :shot].flatten(0, 1), features[:, shot:].flatten(0, 1)
+        classifier = classifier_type(support, episode_labels.repeat_interleave(shot))
+        target = episode_labels.repeat_interleave(len(query) // way)
+        return {"loss": F.cross_entropy(classifier(query), target)}
+
+    context.trainer.run(learner, loss, options, batches=batches)

@@ -1,0 +1,86 @@
+"""RFS: a classifier trained on the base classes, then born again by distilling it into fresh students.
+
+Source: Tian et al. 2020, arXiv:2003.11539. Departures are listed in this plugin's README.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import Field
+
+import harness
+from harness.options import TRAINING_READS
+
+
+class RfsOptions(harness.TrainingOptions):
+    """Options of RFS."""
+
+    generations: int = Field(2, ge=0, description="how many born-again students; each is a stage distill-1, …")
+    ce_weight: float = Field(0.5, ge=0, description="weight of the cross-entropy in a distill stage")
+    kd_weight: float = Field(0.5, ge=0, description="weight of the distillation in a distill stage")
+    temperature: float = Field(4.0, gt=0, description="softmax temperature of the distillation")
+
+
+def stages(options: RfsOptions) -> Sequence[harness.Stage]:
+    simple = harness.Stage("simple", build, fit_simple, reads=TRAINING_READS)
+    reads = (*TRAINING_READS, "ce_weight", "kd_weight", "temperature")
+    names = ["simple", *(f"distill-{i}" for i in range(1, options.generations + 1))]
+    return [
+        simple,
+        *(
+            harness.Stage(name, build, fit_distill, parent=parent, reads=reads)
+            for parent, name in itertools.pairwise(names)
+        ),
+    ]
+
+
+def build(context: harness.BuildContext) -> Any:
+    from harness.networks import ClassifierNetwork
+
+    return ClassifierNetwork(context)
+
+
+def fit_simple(context: harness.FitContext, learner: Any) -> None:
+    from harness_rfs.training import simple
+
+    simple(context, learner)
+
+
+def fit_distill(context: harness.FitContext, learner: Any) -> None:
+    from harness_rfs.training import distill
+
+    distill(context, learner)
+
+
+RFS = harness.MethodSpec(
+    name="rfs",
+    title="RFS: cross-entropy on the base classes, then born-again distillation",
+    paper="arXiv:2003.11539",
+    options=RfsOptions,
+    stages=stages,
+    head=harness.Head("logistic", transform="l2", views=5),
+    presets={
+        "quick": harness.Preset(
+            "minutes on two CPU cores, counted in images seen; one born-again generation",
+            {"images": 600_000, "schedule": "cosine", "generations": 1},
+            {"glyphs": {"images": 80_000}},
+        ),
+        "paper": harness.Preset(
+            "the paper's schedule and two born-again generations",
+            {"epochs": 90, "decay_at": (45, 60, 75)},
+            {
+                "miniImageNet": {"epochs": 100, "decay_at": (60, 80)},
+                "tieredImageNet": {"epochs": 60, "decay_at": (30, 40, 50)},
+            },
+            backbone="resnet12",
+        ),
+    },
+)
+
+
+@harness.hookimpl
+def harness_methods() -> Iterable[harness.MethodSpec]:
+    return [RFS]

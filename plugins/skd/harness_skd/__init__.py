@@ -1,0 +1,121 @@
+"""SKD: self-supervision on the class logits (Gen-0), then distillation that keeps rotated twins together (Gen-1).
+
+Source: Rajasegaran et al. 2020, arXiv:2006.09785. Departures are listed in this plugin's README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+import harness
+from harness.options import TRAINING_READS
+
+
+class SkdOptions(harness.TrainingOptions):
+    """Options of SKD. Those that begin with ``gen1_`` stand in for their namesakes in Gen-1."""
+
+    epochs: int = Field(65, gt=0, description="training length of Gen-0 in passes over the base classes")
+    decay_at: tuple[int, ...] = Field((60,), description="epochs after which Gen-0's step schedule decays")
+    self_supervision: Literal["rotation", "patch", "none"] = Field(
+        "rotation", description="what Gen-0's second head predicts: quarter turns, the quadrant of a crop, or nothing"
+    )
+    alpha: float = Field(2.0, ge=0, description="weight of Gen-0's self-supervised loss")
+    self_supervision_on: Literal["logits", "features"] = Field(
+        "logits", description="what the second head reads: the class logits (the paper's point) or the features"
+    )
+    gen1_images: int | None = Field(None, gt=0, description="training length of Gen-1 in images seen; default: images")
+    gen1_epochs: int = Field(65, gt=0, description="training length of Gen-1 in passes over the base classes")
+    gen1_decay_at: tuple[int, ...] = Field((60,), description="epochs after which Gen-1's step schedule decays")
+    gen1_learning_rate: float = Field(0.05, gt=0, description="initial learning rate of Gen-1")
+    temperature: float = Field(4.0, gt=0, description="softmax temperature of Gen-1's distillation")
+    consistency: Literal["l2", "simclr", "none"] = Field(
+        "l2", description="what keeps an image and its rotated twin together in Gen-1"
+    )
+    beta: float = Field(0.1, ge=0, description="weight of Gen-1's consistency loss")
+    beta_divisor: float = Field(1.0, gt=0, description="what the L2 term is divided by (the authors' code: 3)")
+    twin: Literal["90", "180", "270", "random"] = Field("180", description="degrees by which Gen-1's twin is rotated")
+    gen1_forward: Literal["twins", "all"] = Field(
+        "twins", description="what Gen-1's BatchNorm sees: an image and its twin, or all four rotations"
+    )
+    simclr_temperature: float = Field(0.5, gt=0, description="temperature of the SimCLR loss")
+
+
+GEN0_READS = (*TRAINING_READS, "self_supervision", "alpha", "self_supervision_on")
+GEN1_READS = (
+    *(name for name in TRAINING_READS if name not in ("epochs", "decay_at", "learning_rate")),
+    *("self_supervision_on", "gen1_images", "gen1_epochs", "gen1_decay_at", "gen1_learning_rate", "temperature"),
+    *("consistency", "beta", "beta_divisor", "twin", "gen1_forward", "simclr_temperature"),
+)
+
+
+def stages(options: SkdOptions) -> Sequence[harness.Stage]:
+    return [
+        harness.Stage("gen0", build, fit_gen0, reads=GEN0_READS),
+        harness.Stage("gen1", build, fit_gen1, parent="gen0", reads=GEN1_READS),
+    ]
+
+
+def build(context: harness.BuildContext) -> Any:
+    from harness_skd.network import SkdNetwork
+
+    return SkdNetwork(context)
+
+
+def fit_gen0(context: harness.FitContext, learner: Any) -> None:
+    from harness_skd.gen0 import fit
+
+    fit(context, learner)
+
+
+def fit_gen1(context: harness.FitContext, learner: Any) -> None:
+    from harness_skd.gen1 import fit
+
+    fit(context, learner)
+
+
+_SHORT = {"epochs": 60, "decay_at": (30, 40, 50)}
+_TIERED_GEN1 = {"gen1_epochs": 8, "gen1_decay_at": (5,)}
+
+SKD = harness.MethodSpec(
+    name="skd",
+    title="SKD: rotation self-supervision on the logits (gen0), then self-distillation (gen1)",
+    paper="arXiv:2006.09785",
+    options=SkdOptions,
+    stages=stages,
+    head=harness.Head("logistic", transform="l2", views=5),
+    presets={
+        "quick": harness.Preset(
+            "minutes on two CPU cores, counted in images seen",
+            {"images": 600_000, "schedule": "cosine"},
+            {"glyphs": {"images": 80_000}},
+        ),
+        "paper": harness.Preset(
+            "the paper's values: T = 4, Gen-1 at learning rate 0.05",
+            {},
+            {
+                "FC100": {"gen1_epochs": 8, "gen1_decay_at": (3,), "beta": 0.2},
+                "miniImageNet": {"gen1_epochs": 8, "gen1_decay_at": (5,)},
+                "tieredImageNet": {**_SHORT, **_TIERED_GEN1},
+            },
+            backbone="resnet12",
+        ),
+        "reference-code": harness.Preset(
+            "the authors' code: T = 2, Gen-1 at learning rate 0.001, L2 term / 3, all four rotations forwarded",
+            {"temperature": 2.0, "gen1_learning_rate": 0.001, "beta_divisor": 3.0, "gen1_forward": "all"},
+            {
+                "FC100": {"gen1_epochs": 8, "gen1_decay_at": (3,), "beta": 0.2},
+                "miniImageNet": {"gen1_epochs": 8, "gen1_decay_at": (5,)},
+                "tieredImageNet": {**_SHORT, **_TIERED_GEN1},
+            },
+            backbone="resnet12",
+        ),
+    },
+)
+
+
+@harness.hookimpl
+def harness_methods() -> Iterable[harness.MethodSpec]:
+    return [SKD]

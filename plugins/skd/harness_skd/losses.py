@@ -1,0 +1,39 @@
+"""SKD's losses, as pure functions. The distillation term is harness.losses.distillation."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+
+def self_supervised(q: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of each of the four outputs against the one-hot transform, a scalar: the mean over all.
+
+    Args:
+        q: (N, 4) self-supervised logits.
+        transform: (N,) int64, which of the four transforms the image went through.
+    Source: arXiv:2006.09785, eq. 2.
+    """
+    return F.binary_cross_entropy_with_logits(q, F.one_hot(transform, q.shape[1]).to(q.dtype))
+
+
+def twin_distance(logits: torch.Tensor, twin_logits: torch.Tensor) -> torch.Tensor:
+    """Mean Euclidean distance between the logits (B, n_classes) of images and of their rotated twins, a scalar.
+
+    Its gradient is finite (zero) where both are equal.
+
+    Source: arXiv:2006.09785, eq. 5.
+    """
+    return torch.linalg.vector_norm(logits - twin_logits, dim=1).mean()
+
+
+def simclr(logits: torch.Tensor, twin_logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """NT-Xent: each image (B, n_classes) must find its twin among the 2B - 1 others by cosine similarity; a scalar.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, eq. 1.
+    """
+    z = F.normalize(torch.cat([logits, twin_logits]), dim=1)  # (2B, n_classes)
+    similarity = z @ z.T / temperature
+    similarity = similarity.masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), float("-inf"))
+    twin = torch.arange(len(z), device=z.device).roll(len(logits))
+    return F.cross_entropy(similarity, twin)

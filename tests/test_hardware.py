@@ -1,0 +1,116 @@
+"""Devices, precisions, threads, memory."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from harness.errors import HarnessError
+from harness.hardware import (
+    Hardware,
+    choose_hardware,
+    cpu_flags,
+    device_name,
+    has_native_bf16,
+    peak_memory_bytes,
+    prepare_process,
+    tune_allocator,
+)
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+
+
+def test_auto_takes_the_gpu_if_there_is_one_and_bf16_where_native():
+    hardware = choose_hardware()
+    assert hardware.device == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert hardware.precision == ("bf16" if has_native_bf16(hardware.device) else "32")
+    assert hardware.threads == torch.get_num_threads()
+
+
+def test_what_is_asked_for_is_taken():
+    assert choose_hardware("cpu", "32", 3) == Hardware("cpu", "32", 3)
+    assert choose_hardware("cpu", "bf16", 1) == Hardware("cpu", "bf16", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("gpu", "auto"), "unknown device 'gpu'"),
+        (("cuda:x", "auto"), "unknown device 'cuda:x'"),
+        (("cuda:99", "auto"), "device 'cuda:99' asked for, but torch .* sees [0-9]+ CUDA GPU"),
+        (("cpu", "fp16"), "unknown precision 'fp16'. Did you mean 'bf16'"),
+        (("cpu", "32", 0), "threads must be 1 or more, got 0"),
+    ],
+)
+def test_what_there_is_not_is_refused_in_one_line(arguments, message: str):
+    with pytest.raises(HarnessError, match=message) as error:
+        choose_hardware(*arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_autocast_computes_in_the_precision():
+    layer = torch.nn.Linear(2, 2)
+    with Hardware("cpu", "bf16", 1).autocast():
+        assert layer(torch.zeros(1, 2)).dtype == torch.bfloat16
+    with Hardware("cpu", "32", 1).autocast():
+        assert layer(torch.zeros(1, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("precision", "name"), [("bf16", "bf16-mixed"), ("32", "32-true")])
+def test_fabric_has_the_same_device_and_precision(precision: str, name: str, capsys):
+    fabric = Hardware("cpu", precision, 1).fabric()
+    assert fabric.device.type == "cpu"
+    assert fabric._precision.precision == name
+    assert fabric.world_size == 1
+    assert not any(capsys.readouterr())
+
+
+def test_the_conditions_name_device_precision_threads_and_versions():
+    conditions = Hardware("cpu", "32", 2).describe()
+    assert conditions["torch"] == torch.__version__
+    assert conditions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert conditions["threads"] == "2"
+    assert conditions["precision"] == "32"
+    assert conditions["device"] == device_name("cpu") != ""
+    assert all(isinstance(value, str) for value in conditions.values())
+
+
+@pytest.mark.skipif(not hasattr(torch.cpu, "_is_avx512_bf16_supported"), reason="this torch does not tell")
+def test_the_processors_flags_agree_with_torch():
+    assert ("avx512_bf16" in cpu_flags()) == torch.cpu._is_avx512_bf16_supported()
+
+
+def test_preparing_sets_threads_and_kernels_that_repeat():
+    before = torch.get_num_threads()
+    try:
+        prepare_process(Hardware("cpu", "32", 1))
+        assert torch.get_num_threads() == 1
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
+        assert not torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_the_allocator_keeps_what_is_freed():
+    import resource
+
+    if not tune_allocator():
+        pytest.skip("not glibc")
+
+    def faults_of_using(n_bytes: int) -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(n_bytes, dtype=torch.uint8)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    # Without the setting every use faults at each of its 16,384 pages; with it, none once the heap has grown.
+    assert min(faults_of_using(2**26) for _ in range(8)) < 100
+
+
+def test_peak_memory_counts_what_was_held():
+    held = np.ones(2**25)  # 256 MiB
+    assert peak_memory_bytes(Hardware("cpu", "32", 1)) > held.nbytes
