@@ -113,12 +113,11 @@ def views(
     """
     n, height, width, channels = images.shape
     padded = F.pad(images, (0, 0, padding, padding, padding, padding))
-    down = torch.arange(height, dtype=torch.int32, device=images.device)
-    across = torch.arange(width, dtype=torch.int32, device=images.device)
-    first = torch.arange(n, dtype=torch.int32, device=images.device) * padded.shape[1]  # (B,) row of all rows
-    source_rows = (first + rows.int())[:, None] + down  # (B, H)
-    source_cols = cols.int()[:, None] + torch.where(flips[:, None], width - 1 - across, across)  # (B, W)
-    pixels = (source_rows * padded.shape[2])[:, :, None] + source_cols[:, None, :]  # (B, H, W)
+    line, area = padded.shape[2], padded.shape[1] * padded.shape[2]  # pixels of a row, of an image
+    counting = {"dtype": torch.int32, "device": images.device}
+    corners = torch.arange(0, n * area, area, **counting) + rows.int() * line + cols.int()  # (B,)
+    upright = torch.arange(0, height * line, line, **counting)[:, None] + torch.arange(width, **counting)  # (H, W)
+    pixels = torch.where(flips[:, None, None], upright.flip(1), upright) + corners[:, None, None]  # (B, H, W)
     return padded.view(-1, channels).index_select(0, pixels.view(-1)).view(images.shape)
 
 
@@ -133,15 +132,16 @@ def jitter_(images: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) ->
         factors: (B, 3) of brightness, contrast, saturation.
         order: (B, 3) permutations of 0, 1, 2.
     """
-    amounts = factors.gather(1, order)  # (B, 3), in the order of the rounds, as all below
+    amounts = factors.gather(1, order)  # (B, 3), in the order of the rounds
     if images.shape[1] == 1:
         amounts = torch.where(order == SATURATION, 1.0, amounts)
-    rest = 1 - amounts
-    rounds = torch.stack([amounts, rest * (order == SATURATION), rest * (order == CONTRAST)])  # (3, B, 3)
-    for of_image, of_grey, of_mean in rounds[..., None, None, None].unbind(2):  # (3, B, 1, 1, 1)
+    amounts = amounts[:, :, None, None, None]  # (B, 3, 1, 1, 1), as the two below
+    to_grey = (1 - amounts) * (order == SATURATION)[:, :, None, None, None]
+    to_mean = (1 - amounts) * (order == CONTRAST)[:, :, None, None, None]
+    for i in range(3):
         grey = greyscale(images)  # (B, 1, H, W)
-        other = torch.addcmul(grey.mean((2, 3), keepdim=True) * of_mean, grey, of_grey)
-        torch.addcmul(other, images, of_image, out=images).clamp_(0, 1)
+        other = grey * to_grey[:, i] + grey.mean((2, 3), keepdim=True) * to_mean[:, i]
+        torch.addcmul(other, images, amounts[:, i], out=images).clamp_(0, 1)
     return images
 
 

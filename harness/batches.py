@@ -31,7 +31,9 @@ class Batch:
 class Batches(Protocol):
     """How an epoch is cut into steps."""
 
-    size: int  # images a step, B
+    @property
+    def size(self) -> int:
+        """Images a step, B."""
 
     def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:
         """Indices (steps, B) int64 into the split."""
@@ -59,7 +61,7 @@ class EpisodicBatches:
     per_epoch: int = 100
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         return self.n_way * (self.k_shot + self.n_query)
 
     def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:

@@ -25,23 +25,38 @@ Observe = Callable[[Any], None]
 
 
 def bench(
-    plan: BenchPlan, catalogue: Catalogue, executor: Executor, output: Path, root: Path, observe: Observe
+    plan: BenchPlan,
+    catalogue: Catalogue,
+    executor: Executor,
+    output: Path,
+    root: Path,
+    observe: Observe = lambda event: None,
+    train: bool = True,
 ) -> dict[str, Any]:
     """Train and score every stage of every method of ``plan`` on the same data and episodes, and keep the record.
 
     What ``output`` already holds is not done again. A stage that fails is a failure in the record, and so are the
     stages that are trained from it.
 
+    Args:
+        output: the run folder.
+        root: the folder of prepared datasets.
+        observe: is told what harness.events defines.
+        train: False: only score what is trained.
     Returns:
         The bench's record, as ``harness.reports`` reads it: the plan, and a table a dataset.
     Raises:
         HarnessError: the plan names something that does not exist, or does not fit the data.
+        RunsError: ``train`` is False and a stage is not trained.
     """
     runs.writable(output)
     tables = [_table(plan, name, catalogue, output, root) for name in plan.dataset]
     rows = {row for table in tables for row in map(table.row, table.jobs)}
     if plan.baseline is not None and plan.baseline not in rows:
         raise UnknownName("row for --baseline", plan.baseline, rows, "Rows")
+    for job in (job for table in tables for job in table.jobs if not train):
+        if StageFolder(job.folder).trained is None:
+            raise RunsError(f"{job.name} seed {job.seed} is not trained in {output}. Train it: harness bench")
     observe(BenchStarted([job for table in tables for job in table.jobs]))
     for table in tables:
         failed: dict[str, str] = {}
@@ -157,7 +172,7 @@ def _chain(
             options={name: options[name] for name in stage.reads},
             parent=parent.key if parent else None,
             data=dataset.train.fingerprint if dataset.train else "",
-            validation=f"{dataset.val.fingerprint} {entry.head} {protocol}" if selects and dataset.val else None,
+            validation=f"{dataset.val.fingerprint} {entry.method.head}" if selects and dataset.val else None,
             pixels=_pixels(dataset.spec),
             backbone=entry.backbone,
             weights=_file_digest(weights) if weights else None,
@@ -207,4 +222,6 @@ def _reuse(job: StageJob, table: _Table) -> StageResult | None:
 
 def _blocked(job: StageJob, failed: Mapping[str, str]) -> StageFailure | None:
     parent = job.identity.parent
-    return StageFailure(job.key, f"its parent {failed[parent]} failed") if parent in failed else None
+    if parent is None or parent not in failed:
+        return None
+    return StageFailure(job.key, f"its parent {failed[parent]} failed")

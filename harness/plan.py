@@ -211,7 +211,7 @@ def choose_head(plan: BenchPlan, method: MethodSpec) -> Head | None:
     if method.head is None:
         return None
     head = method.head if plan.classifier == NATIVE else Head(plan.classifier, "l2", 1)
-    changes = {"transform": plan.transform, "views": plan.views}
+    changes: dict[str, Any] = {"transform": plan.transform, "views": plan.views}
     return replace(head, **{name: value for name, value in changes.items() if value is not None})
 
 

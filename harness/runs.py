@@ -66,16 +66,8 @@ class StageIdentity:
 
 def score_key(stage_key: str, episodes: Episodes, head: Head | None, view_seed: int) -> str:
     """What identifies the accuracies of a stage on some episodes under a head."""
-    return digest(
-        [
-            SCORING_VERSION,
-            stage_key,
-            episodes.fingerprint,
-            len(episodes),
-            asdict(head) if head else None,
-            view_seed if head and head.views > 1 else None,
-        ]  # fmt: skip
-    )
+    views = view_seed if head and head.views > 1 else None
+    return digest([SCORING_VERSION, stage_key, episodes.fingerprint, asdict(head) if head else None, views])
 
 
 @dataclass(frozen=True)
@@ -227,6 +219,21 @@ def load_benches(output: Path) -> list[dict[str, Any]]:
     if not paths:
         raise RunsError(f"{output} holds no bench. Make one: harness bench --output {output}")
     return [read_json(path) for path in paths]
+
+
+def find_benches(output: Path, which: str = "last") -> list[dict[str, Any]]:
+    """The bench of an ID, the ``last`` one, or ``all``, oldest first.
+
+    Raises:
+        RunsError: there is no such bench.
+    """
+    benches = load_benches(output)
+    if which == "all":
+        return benches
+    chosen = benches[-1:] if which == "last" else [bench for bench in benches if bench["id"] == which]
+    if not chosen:
+        raise RunsError(f"no bench {which!r} in {output}. There are: {', '.join(bench['id'] for bench in benches)}")
+    return chosen
 
 
 def writable(output: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ class Trainer:
 
     def frozen(self, network: nn.Module) -> Callable[..., Any]:
         """``network`` as a teacher: in eval mode, on the training device, without gradients, in the same precision."""
-        teacher = network.to(self.hardware.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        teacher = network.to(self.hardware.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
         def call(*inputs: torch.Tensor) -> Any:
             with torch.no_grad(), self.hardware.autocast():
@@ -87,7 +87,7 @@ class Trainer:
         length = Length.of(options, len(self._order(batches, 0)), batches.size * copies)
         fabric = self.hardware.fabric(self.devices)
         fabric.launch()
-        network.to(fabric.device, memory_format=torch.channels_last)
+        network.to(fabric.device).to(memory_format=torch.channels_last)
         optimiser = make_optimiser(network, options)
         best = _Best()
         start = self._load_checkpoint(network, optimiser, best)
@@ -143,9 +143,10 @@ class Trainer:
                             length.images,
                             seen / (now - began),
                             losses["loss"].item(),
-                        )  # fmt: skip
+                        )
                     )
-        metrics = {name: float(fabric.all_reduce(value / len(steps))) for name, value in totals.items()}
+        means = fabric.all_reduce({name: value / len(steps) for name, value in totals.items()})
+        metrics = {name: float(value) for name, value in cast(dict[str, torch.Tensor], means).items()}
         elapsed = time.perf_counter() - began
         if not all(map(math.isfinite, metrics.values())):
             shown = ", ".join(f"{name} {value:g}" for name, value in metrics.items())

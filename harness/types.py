@@ -273,7 +273,7 @@ class BuildContext:
 
     dataset: DatasetSpec  # of the training data
     n_classes: int  # base classes
-    options: MethodOptions
+    options: Any  # the method's own MethodOptions
     backbone: Callable[[], torch.nn.Module]  # a new one, initialised from this stage's own seed
 
 
@@ -283,7 +283,7 @@ class FitContext(BuildContext):
 
     train: Split
     val: Split | None
-    parent: Learner | None  # the trained learner of the parent stage, frozen and in eval mode
+    parent: Any  # None, or the trained learner of the parent stage, frozen and in eval mode
     seed: int  # for harness.randomness: numpy_generator(context.seed, "my purpose")
     trainer: Trainer
 

@@ -35,7 +35,7 @@ def comma_list(text: str, kind: Callable[[str], T], flag: str) -> tuple[T, ...]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         first, dash, last = part.partition("-")
         if kind is int and dash and first.isdigit() and last.isdigit():
-            values.extend(map(kind, map(str, range(int(first), int(last) + 1))))
+            values.extend(kind(str(number)) for number in range(int(first), int(last) + 1))
             continue
         try:
             values.append(kind(part))

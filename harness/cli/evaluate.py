@@ -1,1 +1,60 @@
 """``harness evaluate``: score what is trained, again, otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.arguments import DataRoot, Runs, comma_list, data_root
+
+
+def evaluate(
+    runs: Runs = Path("runs"),
+    classifier: Annotated[str | None, typer.Option(help="'native', or one classifier for all.")] = None,
+    transform: Annotated[str | None, typer.Option(help="Feature transform of the head: l2, centre+l2, …")] = None,
+    views: Annotated[int | None, typer.Option(help="Copies of each support image.")] = None,
+    shots: Annotated[str | None, typer.Option(help="Support images a class.")] = None,
+    way: Annotated[str | None, typer.Option(help="Classes an episode.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Query images a class.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Test episodes of each kind.")] = None,
+    episode_seed: Annotated[int | None, typer.Option(help="Seed of test episodes and views.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Row to compare all others with.")] = None,
+    test_dataset: Annotated[str | None, typer.Option(help="Test on the novel classes of another dataset.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    executor: Annotated[str, typer.Option(help="local (a process a stage) or inline.")] = "local",
+    bench: Annotated[str, typer.Option(help="ID of the bench whose stages are scored, or 'last'.")] = "last",
+    root: DataRoot = None,
+) -> int:
+    """Score the trained stages of a bench again: another classifier, more episodes, other shots. Trains nothing.
+
+    Images that were embedded before are not embedded again.
+    """
+    from harness.bench import bench as run
+    from harness.cli.progress import Display
+    from harness.execution import make_executor
+    from harness.plan import BenchPlan
+    from harness.plugins import Catalogue
+    from harness.reports import Report, render
+    from harness.runs import find_benches
+
+    given: dict[str, Any] = {
+        "classifier": classifier, "transform": transform, "views": views,
+        "shots": shots and comma_list(shots, int, "--shots"), "way": way and comma_list(way, int, "--way"),
+        "queries": queries, "episodes": episodes, "episode_seed": episode_seed, "baseline": baseline,
+        "test_dataset": test_dataset, "device": device, "threads": threads,
+    }  # fmt: skip
+    changes = {name: value for name, value in given.items() if value is not None}
+    plan = BenchPlan.model_validate({**find_benches(runs, bench)[-1]["plan"], **changes})
+    catalogue = Catalogue.discover()
+    with Display(catalogue) as display:
+        workers = make_executor(executor, catalogue)
+        try:
+            record = run(plan, catalogue, workers, runs, data_root(root), display, train=False)
+        finally:
+            workers.close()
+    report = Report.of([(runs, record)])
+    typer.echo(render(report, "markdown", catalogue), nl=False)
+    return 1 if report.failures else 0

@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 def _mount() -> None:
-    from harness.cli import bench, data, doctor, evaluate, lists, report
+    from harness.cli import bench, data, doctor, evaluate, lists, power, report
 
     app.command("bench")(bench.bench)
     app.command("methods")(lists.methods)
@@ -32,6 +32,7 @@ def _mount() -> None:
     app.add_typer(data.app, name="data")
     app.command("evaluate")(evaluate.evaluate)
     app.command("report")(report.report)
+    app.command("power")(power.power)
     app.command("doctor")(doctor.doctor)
 
 

@@ -26,19 +26,11 @@ def report(
     from harness.files import write_text
     from harness.plugins import Catalogue
     from harness.reports import Report, format_of, render
-    from harness.runs import load_benches
+    from harness.runs import find_benches
 
-    benches = load_benches(runs)
-    if bench == "last":
-        if len(benches) > 1:
-            others = ", ".join(record["id"] for record in benches[:-1])
-            sys.stderr.write(f"the last of {len(benches)} benches; earlier ones: --bench ID or all ({others})\n")
-        benches = benches[-1:]
-    elif bench != "all":
-        chosen = [record for record in benches if record["id"] == bench]
-        if not chosen:
-            raise HarnessError(f"no bench {bench!r} in {runs}. There are: {', '.join(b['id'] for b in benches)}")
-        benches = chosen
+    benches = find_benches(runs, bench)
+    if bench == "last" and (others := [record["id"] for record in find_benches(runs, "all")[:-1]]):
+        sys.stderr.write(f"the last bench of {len(others) + 1}; earlier ones: --bench all, or {', '.join(others)}\n")
     catalogue = Catalogue.discover()
     chosen_format = format_ or (format_of(to, catalogue) if to else "markdown")
     built = Report.of([(runs, record) for record in benches], baseline=baseline, published=published)

@@ -22,13 +22,13 @@ LICENCE = "none stated by the authors; free to download for research"
 def _open_cifar_fs(request: DataRequest) -> Dataset:
     from harness.datasets.prepare import open_prepared
 
-    return open_prepared(CIFAR_FS, request.root)
+    return open_prepared(CIFAR_FS, request)
 
 
 def _open_fc100(request: DataRequest) -> Dataset:
     from harness.datasets.prepare import open_prepared
 
-    return open_prepared(FC100, request.root)
+    return open_prepared(FC100, request)
 
 
 def _prepare_cifar_fs(request: PrepareRequest) -> Path:

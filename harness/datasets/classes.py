@@ -77,8 +77,8 @@ def published(dataset: str, images: int | None = None, digests: str = "") -> Cla
         images: how many images each class has, where all have as many.
         digests: another file there, ``class_name,sha256``.
     """
-    known = {row["class_name"]: row["sha256"] for row in _rows(digests)} if digests else {}
-    return ClassList(_listed(row, images, known) for row in _rows(dataset))
+    known = {row["class_name"]: row["sha256"] for row in rows(digests)} if digests else {}
+    return ClassList(_listed(row, images, known) for row in rows(dataset))
 
 
 def _listed(row: dict[str, str], images: int | None, digests: dict[str, str]) -> ListedClass:
@@ -88,7 +88,8 @@ def _listed(row: dict[str, str], images: int | None, digests: dict[str, str]) ->
     return ListedClass(row["split"], name, title, count, digests.get(name, ""))  # type: ignore[arg-type]
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def rows(name: str) -> list[dict[str, str]]:
+    """The lines of splits/``name``.csv."""
     with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 

@@ -21,10 +21,10 @@ from harness.datasets.classes import ClassList
 from harness.datasets.fingerprints import canonical_order
 from harness.datasets.forms import Form, Reading, Wanted
 from harness.datasets.matching import Match, match, shortcomings
-from harness.datasets.sources.archives import Source, open_source
+from harness.datasets.sources.archives import look_inside, open_source
 from harness.datasets.spool import Progress, Spool
 from harness.errors import DataError
-from harness.types import Dataset, DatasetSpec, SplitName
+from harness.types import DataRequest, Dataset, DatasetSpec, SplitName
 
 
 def _silent(message: str) -> None:
@@ -75,11 +75,15 @@ def missing_data(spec: DatasetSpec, root: Path) -> DataError:
     )
 
 
-def open_prepared(spec: DatasetSpec, root: Path) -> Dataset:
-    """The dataset as prepared under ``root``. Raises DataError where it is not, saying how to get it."""
-    if not store.is_prepared(root / spec.name):
-        raise missing_data(spec, root)
-    return store.open_folder(spec, root / spec.name)
+def open_prepared(spec: DatasetSpec, request: DataRequest) -> Dataset:
+    """The dataset as prepared under ``request.root``. Raises DataError where it is not, saying how to get it."""
+    if request.image_size not in (None, spec.image_size):
+        raise DataError(
+            f"{spec.name} has images of {spec.image_size} pixels, not {request.image_size}: --image-size is for folder:PATH"
+        )
+    if not store.is_prepared(request.root / spec.name):
+        raise missing_data(spec, request.root)
+    return store.open_folder(spec, request.root / spec.name)
 
 
 def _write(
@@ -92,11 +96,10 @@ def _write(
     scratch: Path,
 ) -> None:
     wanted = Wanted(spec.name, classes, spec.image_size, spec.channels, scratch, request.swap_channels)
-    source = open_source(source_path, scratch)
-    reading = recognise(source, wanted, forms, spec)
+    reading = recognise(source_path, wanted, forms, spec)
     request.say(f"{spec.name}: {reading.images:,} images from {reading.form}")
-    spool = Spool(scratch, spec.image_size, spec.channels, reading.resize)
-    spool.fill(reading.items, reading.images, request.progress)
+    spool = Spool(scratch, spec.image_size, spec.channels)
+    spool.fill(reading, request.progress)
     matched = match(spool, classes, spec.name)
     notes, details = shortcomings(matched, classes, spec.counts)
     for line in (*reading.remarks, *details, *notes):
@@ -112,18 +115,20 @@ def _write(
     store.write_index(folder, store.Index(spec.name, splits, notes, origin))
 
 
-def recognise(source: Source, wanted: Wanted, forms: Sequence[Form], spec: DatasetSpec) -> Reading:
-    """The source as the first of ``forms`` that knows it. Raises DataError where none does."""
-    if not source.files:
-        raise DataError(f"{source.path}: empty: give the folder or archive with the files of {spec.name}")
-    for form in forms:
-        reading = form(source, wanted)
-        if reading is not None:
-            if reading.images == 0:
-                raise DataError(f"{source.path}: {reading.form}, but without images")
-            return reading
-    some = f"{len(source.files):,} files, such as {', '.join(sorted(source.files)[:3])}"
-    raise DataError(f"{source.path}: none of the forms in which {spec.name} is known ({some}). {spec.obtain}")
+def recognise(path: Path, wanted: Wanted, forms: Sequence[Form], spec: DatasetSpec) -> Reading:
+    """The source as the first of ``forms`` that knows it; archives inside it are opened only where none does.
+
+    Raises DataError where none of the forms knows it.
+    """
+    source = open_source(path, wanted.scratch)
+    inside = look_inside(source, wanted.scratch)
+    for place in (source, inside) if inside.files != source.files else (source,):
+        for form in forms:
+            reading = form(place, wanted)
+            if reading is not None:
+                return reading
+    some = f"{len(inside.files):,} files, such as {', '.join(sorted(inside.files)[:3])}" if inside.files else "it is empty"
+    raise DataError(f"{path}: none of the forms in which {spec.name} is known ({some}). {spec.obtain}")
 
 
 def write_splits(folder: Path, spool: Spool, matched: Match, classes: ClassList) -> dict[SplitName, store.SplitRecord]:

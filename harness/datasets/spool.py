@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.datasets.fingerprints import DIGEST, image_digests
-from harness.datasets.forms import Item
+from harness.datasets.forms import Item, Reading
 from harness.datasets.sources.files import File, check_space, read
 from harness.datasets.sources.images import decode, quiet_decoding
 from harness.errors import DataError
@@ -33,20 +33,20 @@ Progress = Callable[[int, int], None]  # images done, images in all
 class Spool:
     """Rows of pixels in a temporary file, with the class key and the digest of each."""
 
-    def __init__(self, folder: Path, image_size: int, channels: int, resize: bool) -> None:
+    def __init__(self, folder: Path, image_size: int, channels: int) -> None:
         self.shape = (image_size, image_size, channels)
         self.keys: list[Key] = []
         self._path = folder / "rows"
-        self._resize = resize
         self._key_of = array("l")  # the place in ``keys``, an image
         self._digests = bytearray()
 
-    def fill(self, items: Iterable[Item], total: int, progress: Progress | None = None) -> None:
-        """Decode and write all ``items``. Raises DataError for the first that is not an image of the wanted size."""
+    def fill(self, reading: Reading, progress: Progress | None = None) -> None:
+        """Decode and write all images. Raises DataError for the first that is no image, or of another size."""
         numbers: dict[Key, int] = {}
+        total = reading.images
         check_space(self._path.parent, 2 * total * int(np.prod(self.shape)), f"{total:,} images, prepared")
         with self._path.open("wb") as file, quiet_decoding():
-            for taken, rows, digests in self._decoded(iter(items)):
+            for taken, rows, digests in self._decoded(reading):
                 for item in taken:
                     self._key_of.append(numbers.setdefault((item.split, item.key), len(numbers)))
                 file.write(rows.data)
@@ -72,14 +72,14 @@ class Spool:
         for start in range(0, len(order), step):
             yield np.asarray(rows[order[start : start + step]])
 
-    def _decoded(self, items: Iterator[Item]) -> Iterator[tuple[list[Item], np.ndarray, np.ndarray]]:
+    def _decoded(self, reading: Reading) -> Iterator[tuple[list[Item], np.ndarray, np.ndarray]]:
         """Items with their pixels and digests, in order; a few groups ahead are being decoded."""
-        workers = min(16, _cores())
+        workers, items = min(16, _cores()), iter(reading.items)
         waiting: deque[tuple[list[Item], Future[tuple[np.ndarray, np.ndarray]]]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="harness-decode") as pool:
             try:
                 while taken := list(islice(items, TOGETHER)):
-                    waiting.append((taken, pool.submit(self._pixels, taken)))
+                    waiting.append((taken, pool.submit(self._pixels, taken, reading)))
                     if len(waiting) > workers + 1:
                         first, future = waiting.popleft()
                         yield first, *future.result()
@@ -89,17 +89,19 @@ class Spool:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _pixels(self, items: list[Item]) -> tuple[np.ndarray, np.ndarray]:
+    def _pixels(self, items: list[Item], reading: Reading) -> tuple[np.ndarray, np.ndarray]:
         images = np.empty((len(items), *self.shape), dtype=np.uint8)
         for place, item in enumerate(items):
-            images[place] = self._image(item)
+            images[place] = self._image(item, reading.resize)
+        if reading.invert:
+            np.subtract(255, images, out=images)
         return images, image_digests(images)
 
-    def _image(self, item: Item) -> np.ndarray:
+    def _image(self, item: Item, resize: bool) -> np.ndarray:
         size, _, channels = self.shape
         if not isinstance(item.image, np.ndarray):
             data = read(item.image) if isinstance(item.image, File) else item.image
-            return decode(data, item.where, size, channels, self._resize)
+            return decode(data, item.where, size, channels, resize)
         if item.image.shape != self.shape:
             raise DataError(f"{item.where}: {item.image.shape}, not {self.shape}: is this another dataset?")
         return item.image

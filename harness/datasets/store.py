@@ -11,6 +11,7 @@ A folder of that name is always whole: it is written as ``.NAME.preparing`` and 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil

@@ -46,30 +46,31 @@ def fit(support: Tensor, support_labels: Tensor, n_way: int, C: float = 1.0) -> 
     The gradient norm of what is returned is below 5e-5 in float32 and 1e-8 in float64, or as near to it as rounding
     allows. As the objective is 1-strongly convex in W, ‖W - W*‖ is at most that norm.
     """
-    gram, with_mean = _centred_gram(support)
-    if with_mean is None:
+    mean = None
+    gram, with_mean, spread = _centred_gram(support)
+    if bool((spread < 1e-2).any()):  # too few digits are left of what differs: centre the features themselves
         mean = support.mean(dim=1, keepdim=True)  # (E, 1, D)
-        weights, intercept = fit(support - mean, support_labels, n_way, C)
-        return weights, intercept - (mean @ weights.transpose(1, 2)).squeeze(1)
+        support = support - mean
+        gram, with_mean, _ = _centred_gram(support)
     targets = torch.nn.functional.one_hot(support_labels, n_way).transpose(1, 2).to(support.dtype).contiguous()
     # For two classes scikit-learn fits one weight vector w, that is W = (-w/2, w/2): half the penalty of two free rows.
     dual, intercept = solve(gram, targets, C if n_way > 2 else C / 2)
-    return dual @ support, (intercept - dual @ with_mean).squeeze(2)
+    weights = dual @ support
+    intercept = intercept - dual @ with_mean
+    return weights, (intercept if mean is None else intercept - weights @ mean.transpose(1, 2)).squeeze(2)
 
 
-def _centred_gram(support: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The Gram matrices (E, S, S) of centred features, and the products (E, S, 1) of features with their mean.
+def _centred_gram(support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of centred features the Gram matrices (E, S, S); of the others, products with their mean (E, S, 1).
 
-    The latter are None if the mean is so large that too few digits are left of what differs: centre the features then.
+    And how much of the features' squared norm is left when they are centred, (E,), a fraction.
     """
     gram = support @ support.transpose(1, 2)
     size = gram.diagonal(dim1=1, dim2=2).sum(dim=1)  # (E,)
-    with_mean = gram.mean(dim=2, keepdim=True)  # (E, S, 1)
+    with_mean = gram.mean(dim=2, keepdim=True)
     gram -= with_mean
     gram -= with_mean.transpose(1, 2) - with_mean.mean(dim=1, keepdim=True)
-    digits_left = gram.diagonal(dim1=1, dim2=2).sum(dim=1) > 1e-3 * size
-    mean_is_zero = with_mean.abs().amax(dim=(1, 2)) <= 1e-6 * size
-    return gram, with_mean if bool((digits_left | mean_is_zero).all()) else None
+    return gram, with_mean, gram.diagonal(dim1=1, dim2=2).sum(dim=1) / size.clamp(min=torch.finfo(size.dtype).tiny)
 
 
 def solve(gram: Tensor, targets: Tensor, C: float) -> tuple[Tensor, Tensor]:
@@ -90,7 +91,10 @@ def solve(gram: Tensor, targets: Tensor, C: float) -> tuple[Tensor, Tensor]:
     stalled = torch.zeros_like(best)
     for _ in range(MAX_NEWTON_STEPS):
         residual = C * (targets - p)
-        down, down_b = _centred(residual) - dual, residual.sum(dim=2, keepdim=True)  # minus the gradient: (down X, down_b)
+        down, down_b = (
+            _centred(residual) - dual,
+            residual.sum(dim=2, keepdim=True),
+        )  # minus the gradient: (down X, down_b)
         down_gram = down @ gram
         norm = (_dot(down, down_gram).clamp(min=0) + _dot(down_b, down_b)).sqrt()  # (E, 1, 1)
         stalled = torch.where(norm < 0.9 * best, 0.0, stalled + 1)
@@ -114,7 +118,6 @@ def solve(gram: Tensor, targets: Tensor, C: float) -> tuple[Tensor, Tensor]:
         dual = torch.addcmul(dual, length, step)
         intercept = torch.addcmul(intercept, length, step_b)
         logits = torch.addcmul(logits, length, move)
-        solve.newton = solve.newton + 1
     return dual, intercept
 
 
@@ -138,7 +141,6 @@ def _newton_step(
     d, d_b, d_gram = r, scale * r_b, r_gram
     rho = _dot(r, r_gram) + scale * _dot(r_b, r_b)
     for _ in range(MAX_CG_STEPS):
-        solve.cg += 1
         v = p * (d_gram + d_b)
         v = torch.addcmul(v, p, v.sum(dim=1, keepdim=True), value=-1)
         q, q_b = torch.add(d, _centred(v), alpha=C), C * v.sum(dim=2, keepdim=True)  # the Hessian times d
@@ -154,17 +156,20 @@ def _newton_step(
             break
         new_rho = squared + scale * squared_b
         beta = torch.where(active, new_rho / rho, 0.0)
-        d, d_b, d_gram = torch.addcmul(r, beta, d), torch.addcmul(scale * r_b, beta, d_b), torch.addcmul(r_gram, beta, d_gram)
+        d, d_b, d_gram = (
+            torch.addcmul(r, beta, d),
+            torch.addcmul(scale * r_b, beta, d_b),
+            torch.addcmul(r_gram, beta, d_gram),
+        )
         rho = new_rho
     return x, x_b, x_gram
 
 
 def _centred(a: Tensor) -> Tensor:
-    """``a`` (E, K, S) less its mean over S, on which a X does not depend: left in, it would only bring rounding errors."""
+    """``a`` (E, K, S) less its mean over S, on which a X does not depend: left in, it would only add rounding errors."""
     return a - a.mean(dim=2, keepdim=True)
 
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:
     """(E, 1, 1), the sum of products of two (E, K, …)."""
     return (left * right).sum(dim=(1, 2), keepdim=True)
-solve.newton=solve.cg=0

@@ -79,9 +79,10 @@ def evaluate(
             used_pairs(episodes, head.views, len(split)),
             lambda missing: embed(learner, source, missing, autocast, progress),
         )
-        embedding = Embedding(embedding.features.to(device), embedding.pairs)
         mean = mean_feature(learner, base, device, autocast, features_cache, progress) if centred else None
-        accuracies = [score(embedding, some, head, classifier, mean) for some in episodes]
+        features = transforms.apply(head.transform, embedding.features.to(device), mean)
+        embedding = Embedding(features, embedding.pairs)
+        accuracies = [score(embedding, some, head.views, classifier) for some in episodes]
     elif isinstance(learner, EpisodicLearner):
         accuracies = [score_episodic(learner, source, some, autocast) for some in episodes]
     else:
@@ -120,26 +121,20 @@ def mean_feature(
     return mean.features[0]
 
 
-def score(
-    embedding: Embedding, episodes: Episodes, head: Head, classifier: BatchedClassifier, base_mean: Tensor | None = None
-) -> np.ndarray:
-    """Accuracies (E,) float64 of a head on embedded images.
-
-    Args:
-        base_mean: (D,), for the transform ``centre``.
-    """
-    features = transforms.apply(head.transform, embedding.features, base_mean)
+def score(embedding: Embedding, episodes: Episodes, views: int, classifier: BatchedClassifier) -> np.ndarray:
+    """Accuracies (E,) float64 of a classifier on embedded and transformed images, ``views`` of each support image."""
     query, query_labels = shuffled_queries(episodes)
     query_rows = embedding.rows(query, 1).squeeze(2)  # (E, Q)
-    support_rows = embedding.rows(episodes.support.reshape(len(episodes), -1), head.views)  # (E, n_way * k_shot, views)
+    support_rows = embedding.rows(episodes.support.reshape(len(episodes), -1), views)  # (E, n_way * k_shot, views)
     support_rows = support_rows.reshape(len(episodes), -1)
-    labels = _support_labels(episodes, head.views, features.device)
-    n_rows = support_rows.shape[1] + query.shape[1]
-    gather, accuracies = _Gather(features), []
-    for part in _chunks(len(episodes), n_rows * features.shape[1] * features.element_size()):
+    labels = _support_labels(episodes, views, embedding.features.device)
+    n_rows, size = support_rows.shape[1] + query.shape[1], embedding.features.element_size()
+    gather, accuracies = _Gather(embedding.features), []
+    for part in _chunks(len(episodes), n_rows * embedding.features.shape[1] * size):
         support, queries = gather("support", support_rows[part]), gather("query", query_rows[part])
         scores = classifier(support, labels.expand(len(support), -1), queries, episodes.spec.n_way)
-        accuracies.append(_accuracies(f"classifier {head.classifier!r}", scores, query_labels[part], episodes))
+        name = f"the classifier {getattr(classifier, '__name__', classifier)}()"
+        accuracies.append(_accuracies(name, scores, query_labels[part], episodes))
     return np.concatenate(accuracies)
 
 

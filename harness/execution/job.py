@@ -174,7 +174,7 @@ def trained_learner(
     else:
         folder.load_weights(learner)
     if isinstance(learner, torch.nn.Module):
-        learner.to(hardware.device, memory_format=torch.channels_last).eval()
+        learner.to(hardware.device).to(memory_format=torch.channels_last).eval()
     return learner
 
 
@@ -279,14 +279,17 @@ def _parent(job: StageJob, stage: Stage, dataset: Dataset, catalogue: Catalogue)
 def _validator(
     job: StageJob, dataset: Dataset, catalogue: Catalogue, hardware: Hardware
 ) -> Callable[[Any], float] | None:
-    """What scores a network on validation episodes of the first kind asked for, if there are validation classes."""
+    """What scores a network on validation episodes with the method's own head, whatever the test is asked to be."""
     val = dataset.val
     if val is None:
         return None
-    protocol = replace(job.protocol, specs=job.protocol.specs[:1], targets=("closed",), n_episodes=VALIDATION_EPISODES)
+    smallest = int(min((val.labels == label).sum() for label in range(val.n_classes)))
+    spec = EpisodeSpec(min(5, val.n_classes), 1, min(15, smallest - 1))
+    episodes = Protocol((spec,), VALIDATION_EPISODES, seed=0, targets=("closed",)).sample(val)
+    own_head = replace(job, head=catalogue.method(job.method).head)
 
     def validate(network: Any) -> float:
-        scores = _evaluate(job, None, network, val, dataset.train, protocol.sample(val), catalogue, hardware)
+        scores = _evaluate(own_head, None, network, val, dataset.train, episodes, catalogue, hardware)
         return float(scores[0].accuracies.mean())
 
     return validate

@@ -62,8 +62,8 @@ def published_numbers() -> tuple[Published, ...]:
 def verdict(number: Published, row: Row, cell: Cell, obstacles: Sequence[str]) -> Verdict:
     """What the measured cell says of a published number.
 
-    The difference is judged against 1.96 · √(se₁² + se₂² + 2 · s²_seed): the published run was one seed, and so would be
-    a repetition of ours; with fewer than three seeds s_seed is unknown and the verdict is "undecided".
+    The difference is judged against 1.96 · √(se₁² + se₂² + 2 · s²_seed): the published run was one seed, and so would
+    be a repetition of ours; with fewer than three seeds s_seed is unknown and the verdict is "undecided".
     """
 
     def given(text: str) -> Verdict:

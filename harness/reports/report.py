@@ -131,25 +131,15 @@ class Report:
 class _Group:
     """The records of one stage, a seed each, with their results."""
 
-    records: Sequence[Mapping[str, Any]]
-    results: Sequence[StageResult]
+    records: list[Mapping[str, Any]]
+    results: list[StageResult]
 
 
 def _table(
     output: Path, bench: Mapping[str, Any], table: Mapping[str, Any], baseline: str | None, published: bool
 ) -> Table:
-    groups: dict[str, _Group] = {}
-    results: dict[str, StageResult] = {}
-    for record in table["stages"]:
-        name = record["row"]
-        group = groups.setdefault(name, _Group([], []))
-        group.records.append(record)  # type: ignore[attr-defined]
-        if record["failure"] is None:
-            result = StageFolder(output / record["folder"]).result(record["key"], record["scores"])
-            if result is None:
-                raise RunsError(f"{output / record['folder']} is not whole. Run the bench again")
-            group.results.append(result)  # type: ignore[attr-defined]
-            results[record["key"]] = result
+    groups = group_stages(output, table)
+    results = {result.key: result for group in groups.values() for result in group.results}
     parents = {record["key"]: record["parent"] for record in table["stages"]}
     rows = [_row(name, group, results, parents) for name, group in groups.items()]
     if baseline is not None:
@@ -172,6 +162,24 @@ def _table(
         conditions=shared,
         differing=differing,
     )
+
+
+def group_stages(output: Path, table: Mapping[str, Any]) -> dict[str, _Group]:
+    """The stages of a bench's table by the name of their row, with their results.
+
+    Raises:
+        RunsError: a stage that the record names is no longer whole.
+    """
+    groups: dict[str, _Group] = {}
+    for record in table["stages"]:
+        group = groups.setdefault(record["row"], _Group([], []))
+        group.records.append(record)
+        if record["failure"] is None:
+            result = StageFolder(output / record["folder"]).result(record["key"], record["scores"])
+            if result is None:
+                raise RunsError(f"{output / record['folder']} is not whole. Run the bench again")
+            group.results.append(result)
+    return groups
 
 
 def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: Mapping[str, str | None]) -> Row:

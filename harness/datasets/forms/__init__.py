@@ -48,6 +48,7 @@ class Reading:
     images: int  # how many items come
     items: Iterable[Item]
     resize: bool = False  # images of any size are welcome, and resized
+    invert: bool = False  # black strokes on white become white on black
     remarks: tuple[str, ...] = ()  # what the user should know: "2 classes that are not in the split were left out"
 
 

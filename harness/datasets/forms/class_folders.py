@@ -12,7 +12,7 @@ from harness.datasets.sources.files import File
 from harness.datasets.sources.images import SUFFIXES
 
 
-def class_folders(title: str, depth: int = 1, resize: bool = True) -> Form:
+def class_folders(title: str, depth: int = 1, resize: bool = True, invert: bool = False) -> Form:
     """The form ``title``: images in folders that bear a class's name.
 
     A class that lies in several places (ILSVRC has train/ and val/) is taken from the one with most images.
@@ -20,10 +20,11 @@ def class_folders(title: str, depth: int = 1, resize: bool = True) -> Form:
     Args:
         depth: how many folders name the class: 2 for ``Latin/character01``.
         resize: False where the published images have the size that is wanted.
+        invert: black strokes on white become white on black.
     """
 
     def recognise(source: Source, wanted: Wanted) -> Reading | None:
-        places = _places(source, depth)
+        places = places_of_images(source, depth)
         chosen: dict[ListedClass, tuple[str, str]] = {}
         for (parent, folder), files in places.items():
             listed = wanted.classes.find(folder)
@@ -39,13 +40,14 @@ def class_folders(title: str, depth: int = 1, resize: bool = True) -> Form:
             images=sum(len(places[place]) for place in chosen.values()),
             items=_items({listed: places[place] for listed, place in chosen.items()}),
             resize=resize,
+            invert=invert,
             remarks=(remark,) if others else (),
         )
 
     return recognise
 
 
-def _places(source: Source, depth: int) -> dict[tuple[str, str], list[File]]:
+def places_of_images(source: Source, depth: int) -> dict[tuple[str, str], list[File]]:
     """The image files by (folder above, class folder)."""
     places: defaultdict[tuple[str, str], list[File]] = defaultdict(list)
     for name, file in source.files.items():

@@ -97,7 +97,7 @@ def check_images(images: Any, wanted: Wanted, file: File) -> np.ndarray:
 
 
 def _one(source: Source, pattern: str, split: SplitName) -> File | None:
-    words = ("val", "validation") if split == "val" else (split,)
+    words = {"train": ("train", "train_phase_train"), "val": ("val", "validation"), "test": ("test",)}[split]
     found = source.named(*(pattern.format(word) for word in words))
     if len(found) > 1:
         raise DataError(f"{source.path}: holds {' and '.join(sorted(found))}: give the folder of the one you mean")

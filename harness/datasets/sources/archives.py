@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
@@ -24,7 +24,7 @@ from typing import IO, Any
 from harness.datasets.sources.files import CHUNK, File, Window, check_space, on_disk, stored
 from harness.errors import DataError
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVES = (".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 UNPACKERS: tuple[tuple[bytes, Any], ...] = (
     (b"\x1f\x8b", gzip.GzipFile),
     (b"BZh", bz2.BZ2File),
@@ -44,40 +44,37 @@ class Source:
         return {name: file for name, file in self.files.items() if name.rpartition("/")[2] in names}
 
 
-def open_source(path: Path, scratch: Path, wanted: Callable[[str], bool] = lambda name: True) -> Source:
+def open_source(path: Path, scratch: Path) -> Source:
     """All files of ``path``, a folder, an archive or a single file.
 
     Args:
         scratch: an empty folder for what must be unpacked; the caller removes it.
-        wanted: called with the name of an archive inside the source: whether to look into it.
     Raises:
         DataError: no such path, a damaged archive, one that points outside itself or does not fit on the disk.
     """
     try:
         if path.is_dir():
-            files = _list_folder(path)
-        elif path.exists():
-            single = on_disk(path)
-            listed = _list_archive(single, scratch)
-            files = {path.name: single} if listed is None else listed
-        else:
-            raise DataError(f"there is no file or folder {path}: check the path given with --source")
-        return Source(path, _look_inside(files, scratch, wanted))
+            return Source(path, _list_folder(path))
+        if not path.exists():
+            raise DataError(f"there is no file or folder {path}: check the path")
+        single = on_disk(path)
+        listed = _list_archive(single, scratch)
+        return Source(path, {path.name: single} if listed is None else listed)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _look_inside(files: dict[str, File], scratch: Path, wanted: Callable[[str], bool]) -> dict[str, File]:
+def look_inside(source: Source, scratch: Path) -> Source:
+    """The source with the files of the archives in it in place of these: ``n01440764.tar`` is a folder ``n01440764``."""
     found: dict[str, File] = {}
-    for name, file in files.items():
-        inner = None
-        if name.lower().endswith(ARCHIVES) and wanted(name):
-            inner = _list_archive(file, scratch)
-        if inner is None:
+    for name, file in source.files.items():
+        ending = next((ending for ending in ARCHIVES if name.lower().endswith(ending)), None)
+        inner = _list_archive(file, scratch) if ending else None
+        if ending is None or inner is None:
             found[name] = file
         else:
-            found.update({f"{name}/{below}": member for below, member in inner.items()})
-    return found
+            found.update({f"{name[: -len(ending)]}/{below}": member for below, member in inner.items()})
+    return Source(source.path, found)
 
 
 def _list_folder(folder: Path) -> dict[str, File]:

@@ -1,0 +1,156 @@
+"""``harness data``: prepare, verify and look at datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.arguments import DataRoot, data_root
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.datasets.store import Index
+    from harness.types import DatasetSpec
+
+app = typer.Typer(help="Prepare, verify and look at datasets.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="A dataset, as harness datasets lists it.")]
+
+
+@app.command()
+def prepare(
+    name: Name,
+    source: Annotated[
+        Path | None, typer.Option(help="The files as you have them: a folder, a .zip, a .tar or a .tar.gz.")
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the files from their public source.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Prepare again what is prepared already.")] = False,
+    swap_channels: Annotated[
+        bool, typer.Option("--bgr", help="The arrays in the source hold blue, green, red, as OpenCV reads images.")
+    ] = False,
+    root: DataRoot = None,
+) -> None:
+    """Bring a dataset into the prepared form: memory-mapped images, checked against the published split."""
+    from harness.datasets.prepare import PrepareRequest
+
+    spec = _benchmark(name)
+    if spec.prepare is None:
+        raise HarnessError(f"{spec.name} needs no preparation: {spec.obtain}")
+    if (source is None) == (not download):
+        raise HarnessError(f"give either --source PATH or --download. {spec.obtain}")
+    with _bar(f"preparing {spec.name}") as progress:
+        request = PrepareRequest(
+            root=data_root(root), source=source, download=download, replace=replace, swap_channels=swap_channels,
+            say=_say, progress=progress,
+        )  # fmt: skip
+        folder = spec.prepare(request)
+    typer.echo(f"{spec.name} is prepared in {folder}")
+
+
+@app.command()
+def verify(name: Name, root: DataRoot = None) -> None:
+    """Read every image of a prepared dataset and compare with its fingerprint."""
+    from harness.datasets.verify import verify as verify_folder
+
+    spec = _benchmark(name)
+    folder = _prepared(spec, data_root(root))
+    with _bar(f"verifying {spec.name}") as progress:
+        verify_folder(spec, folder, progress)
+    typer.echo(f"{spec.name} in {folder} is as it was prepared")
+
+
+@app.command()
+def info(
+    name: Name,
+    preview: Annotated[Path | None, typer.Option(help="Write a sheet with a few images a class to this PNG.")] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="List every class with its number of images.")] = False,
+    image_size: Annotated[int | None, typer.Option(help="Pixels, for folder:PATH.")] = None,
+    root: DataRoot = None,
+) -> None:
+    """Counts, classes, fingerprint and size on disk of a dataset."""
+    from harness.datasets import open_dataset
+    from harness.datasets.classes import ROLES
+    from harness.plugins import Catalogue
+    from harness.types import DataRequest
+
+    spec, argument = Catalogue.discover().dataset(name)
+    dataset = open_dataset(spec, DataRequest(data_root(root), argument, image_size))
+    typer.echo(f"{spec.name}: {spec.title}")
+    for split in dataset.splits:
+        height, width, channels = split.images.shape[1:]
+        typer.echo(
+            f"  {split.name:5} ({ROLES[split.name]}): {split.n_classes} classes, {len(split):,} images "
+            f"of {height}×{width}×{channels}, fingerprint {split.fingerprint[:12]}"
+        )
+        if classes:
+            counts = _counts(split.labels, split.n_classes)
+            for class_name, count in zip(split.class_names, counts, strict=True):
+                typer.echo(f"    {count:6,}  {class_name}")
+    for note in dataset.notes:
+        typer.echo(f"  {note}")
+    typer.echo(f"  licence: {spec.licence}\n  cite: {spec.citation}\n  from: {spec.obtain}")
+    folder = data_root(root) / spec.name
+    if spec.prepare is not None and folder.is_dir():
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        typer.echo(f"  on disk: {size / 1e6:,.1f} MB in {folder}")
+        _echo_origin(folder)
+    if preview is not None:
+        from harness.datasets.preview import write_preview
+
+        write_preview(dataset, preview)
+        typer.echo(f"  preview: {preview}")
+
+
+def _benchmark(name: str) -> DatasetSpec:
+    from harness.plugins import Catalogue
+
+    spec, argument = Catalogue.discover().dataset(name)
+    if argument is not None:
+        raise HarnessError(f"{name} is prepared when it is first used; for what is in it: harness data info {name}")
+    return spec
+
+
+def _prepared(spec: DatasetSpec, root: Path) -> Path:
+    from harness.datasets.prepare import missing_data
+    from harness.datasets.store import is_prepared
+
+    if spec.prepare is None:
+        raise HarnessError(f"{spec.name} has nothing to verify: {spec.obtain}")
+    if not is_prepared(root / spec.name):
+        raise missing_data(spec, root)
+    return root / spec.name
+
+
+def _echo_origin(folder: Path) -> None:
+    from harness.datasets.store import read_index
+
+    index: Index = read_index(folder)
+    for key, value in index.origin.items():
+        typer.echo(f"  {key}: {value}")
+
+
+def _counts(labels: object, n_classes: int) -> list[int]:
+    import numpy as np
+
+    return [int(count) for count in np.bincount(np.asarray(labels), minlength=n_classes)]
+
+
+def _say(message: str) -> None:
+    typer.echo(message, err=True)
+
+
+@contextmanager
+def _bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; the callback takes what is done and what there is in all."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,37 @@
+"""``harness power``: how many episodes and seeds it takes to resolve a difference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.arguments import Runs
+from harness.errors import HarnessError
+
+
+def power(
+    runs: Runs = Path("runs"),
+    difference: Annotated[float, typer.Option(help="Difference to resolve, in points of accuracy.")] = 1.0,
+    baseline: Annotated[str | None, typer.Option(help="Row to compare all others with.")] = None,
+    goal: Annotated[float, typer.Option(help="Probability of seeing a true difference of that size.")] = 0.8,
+    bench: Annotated[str, typer.Option(help="ID of the bench, or 'last'.")] = "last",
+) -> int:
+    """From the measured variances: the open episodes and seeds that resolve a difference, for every row."""
+    import pandas as pd
+    from tabulate import tabulate
+
+    from harness.reports.planning import requirements
+    from harness.runs import find_benches
+
+    if not 0 < difference < 100 or not 0 < goal < 1:
+        raise HarnessError(f"--difference {difference} must be in 0..100 points, --goal {goal} in 0..1")
+    record = find_benches(runs, bench)[-1]
+    lines = requirements(runs, record, baseline, difference / 100, goal)
+    typer.echo(tabulate(pd.DataFrame(lines), headers="keys", tablefmt="github", showindex=False))
+    typer.echo(
+        f"\nTo resolve {difference:g} points with probability {goal:g} at the 5 % level, on open episodes, from the "
+        "variances of this bench. Under 3 seeds the claim is about these weights."
+    )
+    return 0

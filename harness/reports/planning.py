@@ -1,0 +1,47 @@
+"""How much would prove more: episodes and seeds for each row of a bench against its baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, UnknownName
+from harness.reports.report import TESTED_ON, group_stages, measured
+from harness.statistics import paired_variances, required
+
+
+def requirements(
+    output: Path, bench: Mapping[str, Any], baseline: str | None, difference: float, goal: float
+) -> list[dict[str, Any]]:
+    """A dictionary a row and setting: the open episodes that resolve ``difference`` for each number of seeds.
+
+    Raises:
+        HarnessError: neither the caller nor the bench names a baseline, or it failed.
+        UnknownName: no row has that name.
+    """
+    lines = []
+    for table in bench["tables"]:
+        groups = group_stages(output, table)
+        name = baseline or bench["plan"]["baseline"]
+        if name is None:
+            raise HarnessError(f"name the row to compare with: --baseline ROW. Rows: {', '.join(groups)}")
+        if name not in groups:
+            raise UnknownName("row for the baseline", name, groups, "Rows")
+        reference = measured(groups[name].results)
+        if not reference:
+            raise HarnessError(f"the baseline {name} failed, so nothing can be compared with it")
+        for row, group in groups.items():
+            for (spec, target), own in measured(group.results).items() if row != name else ():
+                other = reference.get((spec, target))
+                if target != TESTED_ON or other is None or own.accuracies.shape != other.accuracies.shape:
+                    continue
+                variances = paired_variances(own.accuracies, other.accuracies, own.classes, own.n_classes)
+                needed = {
+                    f"episodes at {need.n_seeds} seed{'s' if need.n_seeds > 1 else ''}": need.n_episodes or "never"
+                    for need in required(difference, variances, goal=goal)
+                }
+                have = f"{own.accuracies.shape[1]} x {own.accuracies.shape[0]}"
+                lines.append({"dataset": table["dataset"], "row": row, "setting": str(spec),
+                              "measured (episodes x seeds)": have, **needed})  # fmt: skip
+    return lines

@@ -1,0 +1,94 @@
+"""What many tests share: tiny datasets, a catalogue, and benches on them. Nothing here stands in for the harness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.types import Augmentation, DataRequest, Dataset, DatasetSpec, Split, SplitName
+
+
+def make_split(name: SplitName, n_classes: int, n_images: int, size: int = 16, offset: int = 0) -> Split:
+    """Classes that differ in colour and stripe width, with noise: easy, but not for a constant."""
+    rng = np.random.default_rng([offset, n_classes])
+    rows = np.arange(size)
+    images = []
+    for _ in range(n_classes):
+        colour = rng.integers(40, 216, 3)
+        stripes = 40 * np.sin(rows / rng.uniform(0.5, 3.0))[:, None, None]
+        noise = rng.normal(0, 20, (n_images, size, size, 3))
+        images.append(np.clip(colour + stripes + noise, 0, 255).astype(np.uint8))
+    labels = np.repeat(np.arange(n_classes), n_images)
+    names = tuple(f"class {offset + i}" for i in range(n_classes))
+    return Split(name, np.concatenate(images), labels, names, fingerprint=f"{name}-{n_classes}-{n_images}-{size}")
+
+
+def open_tiny(request: DataRequest) -> Dataset:
+    return Dataset(
+        TINY,
+        make_split("train", 8, 24, offset=0),
+        make_split("val", 6, 24, offset=100),
+        make_split("test", 7, 30, offset=200),
+    )
+
+
+TINY = DatasetSpec(
+    "tiny", "striped squares of 16 x 16", 16, open_tiny, augmentation=Augmentation(crop_padding=2, jitter=0.2, flip=True)
+)
+
+
+@pytest.fixture
+def tiny() -> Dataset:
+    return open_tiny(DataRequest(Path()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of this test session's own, so that no test depends on an earlier one's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+class TinyPlugin:
+    """A plugin that offers the dataset ``tiny``."""
+
+    from harness.hookspecs import hookimpl
+
+    @hookimpl
+    def harness_datasets(self) -> list[DatasetSpec]:
+        return [TINY]
+
+
+@pytest.fixture
+def catalogue() -> Any:
+    """All that is installed, and the dataset ``tiny``."""
+    from harness.plugins import Catalogue
+
+    found = Catalogue.discover()
+    found.add("tiny-plugin", TinyPlugin())
+    return found
+
+
+@pytest.fixture
+def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Run a small bench in this process: ``run_bench(methods=("rfs",))``. Its run folder is ``tmp_path / "runs"``."""
+    from harness.bench import bench
+    from harness.execution import make_executor
+    from harness.plan import BenchPlan
+
+    def run(observe: Callable[[Any], None] = lambda event: None, output: Path | None = None, **values: Any) -> Any:
+        small = {
+            "dataset": ("tiny",), "methods": ("rfs",), "floors": False, "budget": 640, "episodes": 20, "queries": 5,
+            "device": "cpu", "precision": "32", "threads": 1,
+        }  # fmt: skip
+        train = values.pop("train", True)
+        plan = BenchPlan.model_validate({**small, **values})
+        executor = make_executor("inline", catalogue)
+        return bench(plan, catalogue, executor, output or tmp_path / "runs", tmp_path / "data", observe, train)
+
+    return run

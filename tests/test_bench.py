@@ -1,0 +1,307 @@
+"""harness/bench.py, harness/runs.py and harness/execution: the pipeline from a plan to a record."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.errors import HarnessError, RunsError, UnknownName
+from harness.events import EpochDone, JobDone, JobStarted
+from harness.reports import Report, render
+from harness.types import StageFailure, StageResult
+
+
+def table(record, runs, catalogue):
+    """The markdown table without what may differ between equal runs: times and memory."""
+    report = Report.of([(runs, record)])
+    lines = render(report, "markdown", catalogue).splitlines()
+    drop = [i for i, cell in enumerate(lines[2].split("|")) if cell.strip() in ("training", "memory")]
+    return [
+        "|".join(cell for i, cell in enumerate(line.split("|")) if not line.startswith("|") or i not in drop)
+        for line in lines
+    ]
+
+
+def weights(runs):
+    return {path.parent.name: path.read_bytes() for path in runs.glob("stages/*/*/weights.safetensors")}
+
+
+def test_every_stage_has_a_row_scored_on_the_same_episodes(run_bench):
+    record = run_bench(methods=("rfs", "skd", "protonet"), floors=True, set=dict(PROTO))
+    stages = record["tables"][0]["stages"]
+    assert [stage["row"] for stage in stages] == [
+        "pixels", "untrained", "rfs/simple", "rfs/distill-1", "skd/gen0", "skd/gen1", "protonet",
+    ]  # fmt: skip
+    assert all(stage["failure"] is None for stage in stages)
+    kinds = record["tables"][0]["episodes"]
+    assert [(kind["target"], kind["k_shot"]) for kind in kinds] == [
+        ("closed", 1), ("closed", 5), ("open", 1), ("open", 5),
+    ]  # fmt: skip
+
+
+PROTO = {"protonet.train_way": 5, "protonet.train_shot": 2, "protonet.train_query": 3}
+
+
+def test_the_same_bench_again_trains_nothing_and_prints_the_same_bytes(run_bench, tmp_path, catalogue):
+    first = run_bench()
+    before = weights(tmp_path / "runs")
+    events = []
+    second = run_bench(observe=events.append)
+    assert not [event for event in events if isinstance(event, (JobStarted, EpochDone))]
+    assert all(event.reused for event in events if isinstance(event, JobDone))
+    assert weights(tmp_path / "runs") == before
+    render_one, render_two = (
+        render(Report.of([(tmp_path / "runs", record)]), "markdown", catalogue) for record in (first, second)
+    )
+    assert render_one == render_two
+
+
+def test_a_second_training_elsewhere_gives_the_same_weights_and_table(run_bench, tmp_path, catalogue):
+    records = [run_bench(output=tmp_path / name, methods=("rfs", "skd")) for name in ("one", "two")]
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    assert table(records[0], tmp_path / "one", catalogue) == table(records[1], tmp_path / "two", catalogue)
+
+
+def test_adding_a_method_changes_no_other_row(run_bench, tmp_path, catalogue):
+    alone = table(run_bench(output=tmp_path / "alone"), tmp_path / "alone", catalogue)
+    both = table(run_bench(output=tmp_path / "both", methods=("skd", "rfs")), tmp_path / "both", catalogue)
+
+    def cells(lines, name):
+        return [line.replace("*", "").split() for line in lines if line.startswith(f"| {name} ")]
+
+    for name in ("rfs/simple", "rfs/distill-1"):
+        assert cells(alone, name) == cells(both, name) != []
+
+
+def test_an_option_retrains_only_the_stages_that_read_it(run_bench, tmp_path):
+    run_bench(methods=("skd",))
+    before = set(weights(tmp_path / "runs"))
+    run_bench(methods=("skd",), set={"skd.beta": 0.7})
+    new = set(weights(tmp_path / "runs")) - before
+    assert [name.split("-seed")[0] for name in new] == ["skd-gen1"]
+
+
+def test_another_classifier_trains_nothing(run_bench, tmp_path):
+    run_bench()
+    before = weights(tmp_path / "runs")
+    events = []
+    record = run_bench(observe=events.append, classifier="cosine", episodes=30, train=False)
+    assert weights(tmp_path / "runs") == before
+    assert not [event for event in events if isinstance(event, EpochDone)]
+    assert {stage["head"]["classifier"] for stage in record["tables"][0]["stages"]} == {"cosine"}
+
+
+def test_scoring_only_refuses_what_is_not_trained(run_bench):
+    with pytest.raises(RunsError, match="rfs/simple seed 0 is not trained"):
+        run_bench(train=False)
+
+
+def test_seeds_share_episodes_and_differ_in_weights(run_bench, tmp_path):
+    record = run_bench(seeds=(0, 1))
+    assert len(set(weights(tmp_path / "runs").values())) == 4
+    fingerprints = set()
+    for stage in record["tables"][0]["stages"]:
+        for key in stage["scores"]:
+            with np.load(tmp_path / "runs" / stage["folder"] / "scores" / f"{key}.npz") as kept:
+                fingerprints.add(json.loads(str(kept["about"]))["episodes_fingerprint"])
+    assert len(fingerprints) == len(record["tables"][0]["episodes"])
+
+
+def test_a_stage_that_fails_is_a_row_and_so_are_its_children(run_bench, catalogue, tmp_path):
+    events = []
+    record = run_bench(
+        observe=events.append, methods=("bad=rfs", "skd"), set={"bad.learning_rate": 1e30, "skd.learning_rate": 0.01}
+    )
+    outcomes = {event.job.name: event.outcome for event in events if isinstance(event, JobDone)}
+    assert isinstance(outcomes["bad/simple"], StageFailure)
+    assert "not finite" in outcomes["bad/simple"].error
+    assert outcomes["bad/distill-1"].error == "its parent bad/simple failed"
+    assert isinstance(outcomes["skd/gen1"], StageResult)
+    report = Report.of([(tmp_path / "runs", record)])
+    assert len(report.failures) == 2
+    assert "bad/simple failed: seed 0: the loss is not finite" in render(report, "markdown", catalogue)
+
+
+def test_a_failed_stage_is_tried_again(run_bench, tmp_path):
+    run_bench(set={"rfs.learning_rate": 1e30})
+    failures = list((tmp_path / "runs").glob("stages/*/*/failure.txt"))
+    assert len(failures) == 1
+    events = []
+    run_bench(observe=events.append, set={"rfs.learning_rate": 1e30})
+    assert [event.job.name for event in events if isinstance(event, JobStarted)] == ["rfs/simple"]
+
+
+def test_damaged_weights_are_told_and_not_used(run_bench, tmp_path):
+    run_bench()
+    path = next((tmp_path / "runs").glob("stages/tiny/rfs-simple*/weights.safetensors"))
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+    events = []
+    run_bench(observe=events.append, classifier="cosine")
+    outcome = next(e.outcome for e in events if isinstance(e, JobDone) and e.job.stage == "simple")
+    assert isinstance(outcome, StageFailure)
+    assert "sha256" in outcome.error
+
+
+def test_an_unwritable_output_is_told_in_one_line(run_bench, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(RunsError, match="cannot write to .*file"):
+        run_bench(output=blocked / "runs")
+
+
+def test_a_baseline_that_is_no_row_is_refused_before_any_training(run_bench, tmp_path):
+    with pytest.raises(UnknownName, match="'rfs/simpel'. Did you mean 'rfs/simple'"):
+        run_bench(baseline="rfs/simpel")
+    assert not weights(tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"way": (9,)}, "7"),
+        ({"queries": 40}, "class"),
+        ({"dataset": ("tiney",)}, "Did you mean 'tiny'"),
+        ({"methods": ("rfz",)}, "Did you mean 'rfs'"),
+        ({"backbone": "conv5"}, "Did you mean 'conv4'"),
+        ({"classifier": "cosin"}, "Did you mean 'cosine'"),
+        ({"preset": "papr"}, "Did you mean 'paper'"),
+        ({"set": {"rfs.generation": 1}}, "Did you mean 'generations'"),
+        ({"set": {"skd.alpha": 1}}, "label in --set 'skd'"),
+        ({"set": {"rfs.temperature": "hot"}}, "rfs.temperature"),
+        ({"methods": ("rfs", "rfs:paper")}, "two methods are labelled 'rfs'"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(run_bench, tmp_path, values, message):
+    with pytest.raises(HarnessError) as caught:
+        run_bench(**values)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "runs").glob("stages/*"))
+
+
+def test_a_budget_gives_every_stage_the_same_images(run_bench, tmp_path):
+    record = run_bench(methods=("rfs", "skd"), budget=1280)
+    seen = {
+        stage["row"]: json.loads((tmp_path / "runs" / stage["folder"] / "trained.json").read_text())["images_seen"]
+        for stage in record["tables"][0]["stages"]
+    }
+    assert set(seen.values()) == {1280}, seen
+
+
+def test_trainval_trains_on_more_classes(run_bench, tmp_path):
+    record = run_bench(train_on="trainval", methods=("rfs",), set={"rfs.generations": 0})
+    folder = tmp_path / "runs" / record["tables"][0]["stages"][0]["folder"]
+    assert json.loads((folder / "trained.json").read_text())["n_classes"] == 14
+
+
+def test_best_val_selection_keeps_the_best_epoch(run_bench, tmp_path):
+    record = run_bench(set={"rfs.selection": "best-val", "rfs.generations": 0}, budget=192 * 4)
+    folder = tmp_path / "runs" / record["tables"][0]["stages"][0]["folder"]
+    header, *lines = (folder / "metrics.csv").read_text().splitlines()
+    column = header.split(",").index("val_accuracy")
+    assert len({line.split(",")[column] for line in lines}) > 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import conftest
+from harness.bench import bench
+from harness.events import EpochDone
+from harness.execution import make_executor
+from harness.plan import BenchPlan
+from harness.plugins import Catalogue
+
+catalogue = Catalogue.discover()
+catalogue.add("tiny-plugin", conftest.TinyPlugin())
+plan = BenchPlan(dataset=("tiny",), methods=("rfs",), floors=False, budget=192 * 4, episodes=20, queries=5,
+                 device="cpu", precision="32", threads=1)
+
+def observe(event):
+    if isinstance(event, EpochDone):
+        print("epoch", event.epoch, flush=True)
+        sys.stdin.readline()
+
+bench(plan, catalogue, make_executor("inline", catalogue), Path(sys.argv[1]), Path("data"), observe)
+"""
+
+
+def test_killed_between_epochs_it_ends_with_the_same_weights(run_bench, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / "killed")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for _ in range(2):
+        assert process.stdout.readline().startswith("epoch")
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert process.stdout.readline().startswith("epoch")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    epochs = []
+    run_bench(output=tmp_path / "killed", budget=192 * 4, observe=epochs.append)
+    simple = [event.epoch for event in epochs if isinstance(event, EpochDone)]
+    assert simple[0] == 4  # three were on disk
+    run_bench(output=tmp_path / "whole", budget=192 * 4)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+def test_two_benches_at_once_train_each_stage_once(run_bench, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path / "both")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
+        )  # fmt: skip
+        for _ in range(2)
+    ]
+    outputs = [process.communicate("\n" * 40)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sum(output.count("epoch") for output in outputs) == 8  # four epochs a stage, two stages
+    assert len(weights(tmp_path / "both")) == 2
+
+
+def test_the_global_random_state_is_left_alone(run_bench):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    run_bench(set={"rfs.generations": 0})
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_waiting_for_a_lock_is_told(tmp_path):
+    from harness.runs import StageFolder
+
+    folder = StageFolder(tmp_path / "stage")
+    told = []
+    with folder.lock():
+        import threading
+
+        def second():
+            with StageFolder(tmp_path / "stage").lock(lambda: told.append("waiting")):
+                told.append("in")
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        for _ in range(500):
+            if told:
+                break
+            time.sleep(0.01)
+        assert told == ["waiting"]
+    thread.join()
+    assert told == ["waiting", "in"]
