@@ -114,11 +114,15 @@ def views(
     n, height, width, channels = images.shape
     padded = F.pad(images, (0, 0, padding, padding, padding, padding))
     line, area = padded.shape[2], padded.shape[1] * padded.shape[2]  # pixels of a row, of an image
-    counting = {"dtype": torch.int32, "device": images.device}
-    corners = torch.arange(0, n * area, area, **counting) + rows.int() * line + cols.int()  # (B,)
-    upright = torch.arange(0, height * line, line, **counting)[:, None] + torch.arange(width, **counting)  # (H, W)
+    corners = _counting(n, area, images) + rows.int() * line + cols.int()  # (B,)
+    upright = _counting(height, line, images)[:, None] + _counting(width, 1, images)  # (H, W)
     pixels = torch.where(flips[:, None, None], upright.flip(1), upright) + corners[:, None, None]  # (B, H, W)
     return padded.view(-1, channels).index_select(0, pixels.view(-1)).view(images.shape)
+
+
+def _counting(n: int, step: int, like: torch.Tensor) -> torch.Tensor:
+    """0, step, …, (n - 1)·step: (n,) int32 on the device of ``like``."""
+    return torch.arange(0, n * step, step, dtype=torch.int32, device=like.device)
 
 
 def jitter_(images: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from harness import runs
 from harness.errors import RunsError, UnknownName
 from harness.events import BenchStarted, JobDone, JobStarted
 from harness.execution.job import DataSource, Machine, Protocol, StageJob
+from harness.hardware import check_names, choose_hardware
 from harness.plan import BenchPlan, Entry, entries, episode_specs
 from harness.runs import StageFolder, StageIdentity, score_key
 from harness.types import Dataset, DatasetSpec, Episodes, StageFailure, StageResult
@@ -49,9 +51,12 @@ def bench(
         HarnessError: the plan names something that does not exist, or does not fit the data.
         RunsError: ``train`` is False and a stage is not trained.
     """
+    check_names(plan.device, plan.precision)
+    if plan.device.startswith("cuda"):
+        choose_hardware(plan.device, plan.precision)
     runs.writable(output)
     tables = [_table(plan, name, catalogue, output, root) for name in plan.dataset]
-    rows = {row for table in tables for row in map(table.row, table.jobs)}
+    rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
     if plan.baseline is not None and plan.baseline not in rows:
         raise UnknownName("row for --baseline", plan.baseline, rows, "Rows")
     for job in (job for table in tables for job in table.jobs if not train):
@@ -90,11 +95,19 @@ class _Table:
     entries: list[Entry]
     jobs: list[StageJob]
     outcomes: dict[StageJob, StageResult | StageFailure]
+    rows: tuple[str, ...] = ()  # patterns of the rows to show; empty: all
 
     def row(self, job: StageJob) -> str:
         """The name of a job's row: LABEL/STAGE, or LABEL where the method has one stage."""
-        stages = {other.stage for other in self.jobs if other.label == job.label}
-        return job.name if len(stages) > 1 else job.label
+        entry = self._entry(job)
+        return job.name if len(entry.method.stages(entry.options)) > 1 else job.label
+
+    def shows(self, job: StageJob) -> bool:
+        """Whether a job has a row. Without one it is there because another is trained from it."""
+        return not self.rows or any(fnmatch.fnmatchcase(self.row(job), pattern) for pattern in self.rows)
+
+    def _entry(self, job: StageJob) -> Entry:
+        return next(entry for entry in self.entries if entry.label == job.label)
 
     def scores(self, job: StageJob) -> list[str]:
         return [score_key(job.key, episodes, job.head, job.protocol.seed) for episodes in self.episodes]
@@ -106,7 +119,8 @@ class _Table:
             "train_on": self.source.train_on,
             "notes": list(self.dataset.notes),
             "data_fingerprint": self.dataset.fingerprint,
-            "n_test_classes": self.dataset.test.n_classes if self.dataset.test else 0,
+            "score_on": self.source.score_on,
+            "n_test_classes": self.source.scored(self.dataset).n_classes,
             "episodes": [
                 {**asdict(each.spec), "target": each.target, "n": len(each), "fingerprint": each.fingerprint}
                 for each in self.episodes
@@ -116,12 +130,13 @@ class _Table:
 
     def _stage(self, job: StageJob, output: Path) -> dict[str, Any]:
         outcome = self.outcomes[job]
-        entry = next(entry for entry in self.entries if entry.label == job.label)
+        entry = self._entry(job)
         return {
             "label": job.label,
             "method": job.method,
             "stage": job.stage,
             "row": self.row(job),
+            "shown": self.shows(job),
             "preset": entry.preset if entry.method.presets else None,
             "changed": list(entry.changed),
             "floor": entry.method.floor,
@@ -140,18 +155,30 @@ class _Table:
 
 def _table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> _Table:
     found = entries(plan, name, catalogue)
-    source = DataSource(name, root, plan.train_on, plan.test_dataset, plan.image_size)
+    source = DataSource(name, root, plan.train_on, plan.test_dataset, plan.image_size, plan.score_on)
     dataset = source.open(catalogue)
-    if dataset.test is None:
-        raise RunsError(f"{name} has no test split, so there is nothing to score on")
     protocol = Protocol(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
-    episodes = protocol.sample(dataset.test)
+    episodes = protocol.sample(source.scored(dataset))
     machine = Machine(plan.device, plan.precision, plan.threads, plan.devices)
     jobs = [
         job for seed in plan.seeds for entry in found
         for job in _chain(plan, entry, seed, source, dataset, protocol, machine, output)
     ]  # fmt: skip
-    return _Table(source, dataset, episodes, found, jobs, {})
+    table = _Table(source, dataset, episodes, found, jobs, {}, plan.rows)
+    return replace(table, jobs=_needed(table))
+
+
+def _needed(table: _Table) -> list[StageJob]:
+    """The jobs that have a row, and those that they are trained from."""
+    names = {table.row(job) for job in table.jobs}
+    for pattern in table.rows:
+        if not fnmatch.filter(names, pattern):
+            raise UnknownName("row in --rows", pattern, names, "Rows")
+    needed = {job.key for job in table.jobs if table.shows(job)}
+    for job in reversed(table.jobs):  # each comes after its parent
+        if job.key in needed and job.identity.parent is not None:
+            needed.add(job.identity.parent)
+    return [job for job in table.jobs if job.key in needed]
 
 
 def _chain(

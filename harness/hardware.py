@@ -94,19 +94,15 @@ def choose_hardware(device: str = "auto", precision: str = "auto", threads: int 
     Raises:
         HarnessError: no such device or precision, or no such GPU in this machine.
     """
-    import torch
-
-    match = re.fullmatch(r"(auto|cpu|cuda)|cuda:(\d+)", device)
-    if match is None:
-        raise UnknownName("device", device, (*DEVICES, "cuda:0"))
-    if precision not in PRECISIONS:
-        raise UnknownName("precision", precision, PRECISIONS)
+    check_names(device, precision)
     if threads is not None and threads < 1:
         raise HarnessError(f"threads must be 1 or more, got {threads}")
+    import torch
+
     n_gpus = torch.cuda.device_count()
     if device == "auto":
         device = "cuda" if n_gpus else "cpu"
-    if device.startswith("cuda") and int(match[2] or 0) >= n_gpus:
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= n_gpus:
         raise HarnessError(
             f"device {device!r} asked for, but torch {torch.__version__} sees {n_gpus} CUDA GPU(s); "
             "--device cpu needs none"
@@ -114,6 +110,14 @@ def choose_hardware(device: str = "auto", precision: str = "auto", threads: int 
     if precision == "auto":
         precision = "bf16" if has_native_bf16(device) else "32"
     return Hardware(device, precision, threads or torch.get_num_threads())
+
+
+def check_names(device: str, precision: str) -> None:
+    """Raises UnknownName where there is no such kind of device or precision. Whether this machine has it takes torch."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise UnknownName("device", device, (*DEVICES, "cuda:0"))
+    if precision not in PRECISIONS:
+        raise UnknownName("precision", precision, PRECISIONS)
 
 
 def has_native_bf16(device: str) -> bool:

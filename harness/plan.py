@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -45,8 +46,11 @@ class BenchPlan(BaseModel):
     baseline: str | None = Field(None, description="row that all others are compared with, as rfs/simple")
     budget: int | None = Field(None, gt=0, description="images seen by every trained stage")
     set: Mapping[str, Any] = Field({}, description="options, as skd.alpha")
+    sweep: Mapping[str, tuple[Any, ...]] = Field({}, description="values to try of options, a method each: skd.beta")
+    rows: tuple[str, ...] = Field((), description="rows to show, as */gen1; a stage that none of them needs is left out")
     train_on: Literal["train", "trainval"] = Field("train", description="base classes alone, or with validation's")
     test_dataset: str | None = Field(None, description="test on the novel classes of another dataset")
+    score_on: Literal["test", "val"] = Field("test", description="score on the novel classes, or on validation's")
     image_size: int | None = Field(None, gt=0, description="pixels, for datasets without a size of their own")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1")
     devices: int = Field(1, gt=0, description="processes that train one stage together, a device each")
@@ -82,12 +86,12 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise HarnessError(f"the plan {path} is not valid TOML: {error}") from None
     values = {name.replace("-", "_"): value for name, value in values.items()}
-    values["set"] = {**_flat(values.get("set", {})), **overrides.get("set", {})}
-    values.update({name: value for name, value in overrides.items() if name != "set"})
+    tables = {name: {**_flat(values.get(name, {})), **overrides.get(name, {})} for name in ("set", "sweep")}
+    values.update({**overrides, **tables})
     for name in values:
         if name not in BenchPlan.model_fields:
             raise UnknownName(f"key in the plan {path}", name, BenchPlan.model_fields, "Keys")
-    for name in ("methods", "dataset", "shots", "way", "seeds"):
+    for name in ("methods", "dataset", "shots", "way", "seeds", "rows"):
         if name in values and not isinstance(values[name], (list, tuple)):
             values[name] = [values[name]]
     try:
@@ -96,8 +100,11 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
         raise HarnessError(f"--{name} = {first['input']!r}: {first['msg'].lower()}") from None
-    if plan.train_on == "trainval" and any(str(key).endswith(".selection") for key in plan.set):
+    if plan.train_on == "trainval" and any(key.endswith(".selection") for key in (*plan.set, *plan.sweep)):
         raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
+    if plan.score_on == "val" and (plan.train_on != "train" or plan.test_dataset is not None):
+        raise HarnessError("--score-on val scores on the dataset's own validation classes: drop --train-on trainval "
+                           "and --test-dataset")  # fmt: skip
     return plan
 
 
@@ -143,24 +150,54 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
         HarnessError: two methods under one label, or a value that an option refuses.
     """
     asked = _asked(plan, catalogue)
-    labels = {label for label, _, _ in asked}
-    overrides: dict[str, dict[str, Any]] = {label: {} for label in labels}
-    for key, value in plan.set.items():
-        label, _, option = key.partition(".")
-        if label not in labels:
-            raise UnknownName("label in --set", label, labels, "Labels")
-        overrides[label][option] = value
+    labels = [label for label, _, _ in asked]
+    overrides = _by_label(plan.set, labels, "--set")
+    swept = _by_label(plan.sweep, labels, "--sweep")
     if plan.backbone is not None:
         catalogue.backbone(plan.backbone)
     if plan.classifier != NATIVE:
         catalogue.classifier(plan.classifier)
     found = []
     for label, method, preset in asked:
-        options = resolve(method, preset, dataset, _budget(plan, method), overrides[label], label=label)
         backbone = _backbone(plan, method, preset, asked) if method.uses_backbone else None
         head = choose_head(plan, method)
-        found.append(Entry(label, method, preset, options, backbone, head, tuple(overrides[label])))
+        for name, values in combinations(label, swept[label]):
+            changes = {**overrides[label], **values}
+            options = resolve(method, preset, dataset, _budget(plan, method), changes, label=label)
+            found.append(Entry(name, method, preset, options, backbone, head, tuple(changes)))
     return found
+
+
+def _by_label(settings: Mapping[str, Any], labels: Sequence[str], flag: str) -> dict[str, dict[str, Any]]:
+    """``{"skd.alpha": 2}`` as ``{"skd": {"alpha": 2}}``, with an entry for every label."""
+    found: dict[str, dict[str, Any]] = {label: {} for label in labels}
+    for key, value in settings.items():
+        label, _, option = key.partition(".")
+        if label not in found:
+            raise UnknownName(f"label in {flag}", label, labels, "Labels")
+        found[label][option] = value
+    return found
+
+
+def combinations(label: str, swept: Mapping[str, Sequence[Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Every combination of the swept values with a label of its own, ``skd beta=0.1``; none swept: the label alone.
+
+    Raises:
+        HarnessError: an option is swept over no value, or over one value twice.
+    """
+    for option, values in swept.items():
+        shown = [_shown(value) for value in values]
+        if not shown or len(set(shown)) < len(shown):
+            raise HarnessError(f"--sweep {label}.{option} = {', '.join(shown)}: give it one or more different values")
+    found = []
+    for values in itertools.product(*swept.values()):
+        chosen = dict(zip(swept, values, strict=True))
+        found.append((" ".join([label, *(f"{name}={_shown(value)}" for name, value in chosen.items())]), chosen))
+    return found
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _asked(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str, MethodSpec, str]]:

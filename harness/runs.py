@@ -117,6 +117,17 @@ class StageFolder:
         lines = [columns, *([repr(row[name]) if name in row else "" for name in columns] for row in history)]
         write_text(self.path / "metrics.csv", "".join(",".join(line) + "\n" for line in lines))
 
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """What ``metrics.csv`` holds, an epoch each; empty where nothing was trained."""
+        path = self.path / "metrics.csv"
+        header, *lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else [""]
+        columns = header.split(",")
+        return [
+            {name: float(value) for name, value in zip(columns, line.split(","), strict=True) if value}
+            for line in lines
+        ]  # fmt: skip
+
     def save_trained(self, learner: Learner, record: Mapping[str, Any]) -> None:
         """Keep the weights, then the record that says they are whole; then drop the checkpoints."""
         from safetensors.torch import save

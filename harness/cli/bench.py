@@ -34,8 +34,11 @@ def bench(
     budget: Annotated[str | None, typer.Option(help="images=N: images seen by every trained stage.")] = None,
     floors: Annotated[bool | None, typer.Option("--floors/--no-floors", help="Rows for raw pixels, untrained.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="LABEL.OPTION=VALUE, repeatable.")] = None,
+    sweep: Annotated[list[str] | None, typer.Option(help="LABEL.OPTION=VALUE,VALUE: a method each.")] = None,
+    rows: Annotated[str | None, typer.Option(help="Comma-separated rows to show, as */gen1. Default: all.")] = None,
     train_on: Annotated[str | None, typer.Option(help="train or trainval. Default: train.")] = None,
     test_dataset: Annotated[str | None, typer.Option(help="Test on the novel classes of another dataset.")] = None,
+    score_on: Annotated[str | None, typer.Option(help="test, or val: the validation classes. Default: test.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels, for folder:PATH.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1. Default: auto.")] = None,
     devices: Annotated[int | None, typer.Option(help="Processes that train one stage together. Default: 1.")] = None,
@@ -66,14 +69,17 @@ def bench(
         "shots": shots and comma_list(shots, int, "--shots"),
         "way": way and comma_list(way, int, "--way"),
         "seeds": seeds and comma_list(seeds, int, "--seeds"),
+        "rows": rows and comma_list(rows, str, "--rows"),
         "budget": parse_budget(budget) if budget is not None else None,
         "preset": preset, "backbone": backbone, "weights": weights, "queries": queries, "episodes": episodes,
         "episode_seed": episode_seed, "classifier": classifier, "transform": transform, "views": views,
         "baseline": baseline, "floors": floors, "train_on": train_on, "test_dataset": test_dataset,
+        "score_on": score_on,
         "image_size": image_size, "device": device, "devices": devices, "precision": precision, "threads": threads,
     }  # fmt: skip
     overrides = {name: value for name, value in given.items() if value is not None}
     overrides["set"] = dict(parse_setting(text) for text in set_ or ())
+    overrides["sweep"] = dict(parse_setting(text) for text in sweep or ())
     catalogue = Catalogue.discover()
     chosen = load_plan(plan, overrides)
     with Display(catalogue) as display:

@@ -44,9 +44,14 @@ def prepare(
         raise HarnessError(f"give either --source PATH or --download. {spec.obtain}")
     with _bar(f"preparing {spec.name}") as progress:
         request = PrepareRequest(
-            root=data_root(root), source=source, download=download, replace=replace, swap_channels=swap_channels,
-            say=_say, progress=progress,
-        )  # fmt: skip
+            root=data_root(root),
+            source=source.expanduser() if source else None,
+            download=download,
+            replace=replace,
+            swap_channels=swap_channels,
+            say=_say,
+            progress=progress,
+        )
         folder = spec.prepare(request)
     typer.echo(f"{spec.name} is prepared in {folder}")
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from harness.datasets.cifar import CIFAR_FS, FC100
+from harness.datasets.cub import CUB
+from harness.datasets.folder import FOLDER
 from harness.datasets.glyphs import GLYPHS
+from harness.datasets.imagenet import MINI, TIERED
+from harness.datasets.omniglot import OMNIGLOT
 from harness.types import DataRequest, Dataset, DatasetSpec
 
-SPECS: tuple[DatasetSpec, ...] = (GLYPHS, CIFAR_FS, FC100)
+SPECS: tuple[DatasetSpec, ...] = (GLYPHS, CIFAR_FS, FC100, MINI, TIERED, OMNIGLOT, CUB, FOLDER)
 
 
 def open_dataset(spec: DatasetSpec, request: DataRequest) -> Dataset:

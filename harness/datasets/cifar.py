@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 AUGMENTATION = Augmentation(crop_padding=4, jitter=0.4, flip=True)
+ADDRESS = "https://www.cs.toronto.edu/~kriz"
 LICENCE = "none stated by the authors; free to download for research"
 
 
@@ -41,6 +42,7 @@ def _prepare_fc100(request: PrepareRequest) -> Path:
 
 def _prepare(spec: DatasetSpec, prefix: str, request: PrepareRequest) -> Path:
     from harness.datasets.classes import published
+    from harness.datasets.downloads import Remote
     from harness.datasets.forms.class_folders import class_folders
     from harness.datasets.forms.pickled_arrays import cifar100_python, split_pickles
     from harness.datasets.prepare import prepare_dataset
@@ -50,7 +52,8 @@ def _prepare(spec: DatasetSpec, prefix: str, request: PrepareRequest) -> Path:
         split_pickles(f"{prefix} pickles, as MetaOptNet and RFS use them", [f"{prefix}_{{}}.pickle", "{}.pickle"]),
         class_folders("CIFAR-100 as a folder of PNG files a class", resize=False),
     )
-    return prepare_dataset(spec, published(spec.name, 600, "CIFAR-100"), forms, request)
+    remotes = (Remote(f"{ADDRESS}/cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),)
+    return prepare_dataset(spec, published(spec.name, 600, "CIFAR-100"), forms, request, remotes)
 
 
 CIFAR_FS = DatasetSpec(

@@ -32,22 +32,21 @@ class ClassList:
 
     def __init__(self, classes: Iterable[ListedClass]) -> None:
         self.classes = tuple(classes)
-        self._by_name = {_plain(each.name): each for each in self.classes}
-        self._by_title: dict[str, list[ListedClass]] = {}
+        self._by_name = {each.name: each for each in self.classes}
+        self._by_words: dict[str, list[ListedClass]] = {}
         for each in self.classes:
-            if each.title:
-                self._by_title.setdefault(_plain(each.title), []).append(each)
+            for words in {_plain(each.name), _plain(each.title)} - {""}:
+                self._by_words.setdefault(words, []).append(each)
         self._by_digest = {each.sha256: each for each in self.classes if each.sha256}
 
     def of(self, split: SplitName) -> tuple[ListedClass, ...]:
         return tuple(each for each in self.classes if each.split == split)
 
     def find(self, key: str, split: SplitName | None = None) -> ListedClass | None:
-        """The class of this name or title; titles that two classes share are told apart by ``split`` or not at all."""
-        plain = _plain(key)
-        if plain in self._by_name:
-            return self._by_name[plain]
-        named = self._by_title.get(plain, [])
+        """The class of this name, else of this name or title in other spelling, if it is the only one in ``split``."""
+        if key in self._by_name:
+            return self._by_name[key]
+        named = self._by_words.get(_plain(key), [])
         here = [each for each in named if each.split == split] if len(named) > 1 else named
         return here[0] if len(here) == 1 else None
 
@@ -95,4 +94,5 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower())
+    """The letters and digits of a name: ``Maple tree`` and ``maple_tree`` are one."""
+    return re.sub(r"[\W_]+", " ", name.casefold()).strip()

@@ -44,7 +44,9 @@ def _prepare_mini(request: PrepareRequest) -> Path:
 
     forms = (
         split_pickles("mini-imagenet-cache pickles", ["mini-imagenet-cache-{}.pkl"], data="image_data"),
-        split_pickles("miniImageNet_category_split pickles, as RFS uses them", ["miniImageNet_category_split_{}.pickle"]),
+        split_pickles(
+            "miniImageNet_category_split pickles, as RFS uses them", ["miniImageNet_category_split_{}.pickle"]
+        ),
         listed_images,
         class_folders("a folder of images a synset"),
     )
@@ -80,7 +82,7 @@ MINI = DatasetSpec(
         "Vinyals et al.: Matching networks for one shot learning, NeurIPS 2016; split: Ravi and Larochelle: "
         "Optimization as a model for few-shot learning, ICLR 2017"
     ),
-    obtain=f"Get mini-imagenet-cache-train.pkl, -validation.pkl and -test.pkl from {ZENODO}, or let --download fetch them.",
+    obtain=f"Get mini-imagenet-cache-{{train,validation,test}}.pkl from {ZENODO}, or let --download fetch them.",
 )
 
 TIERED = DatasetSpec(

@@ -9,6 +9,7 @@ A ``DatasetSpec.prepare`` takes a ``PrepareRequest`` and returns the folder that
 from __future__ import annotations
 
 import datetime
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 
 from harness.datasets import store
 from harness.datasets.classes import ClassList
+from harness.datasets.downloads import Remote, fetch
 from harness.datasets.fingerprints import canonical_order
 from harness.datasets.forms import Form, Reading, Wanted
 from harness.datasets.matching import Match, match, shortcomings
@@ -44,27 +46,54 @@ class PrepareRequest:
     progress: Progress | None = None
 
 
-def prepare_dataset(spec: DatasetSpec, classes: ClassList, forms: Sequence[Form], request: PrepareRequest) -> Path:
+def prepare_dataset(
+    spec: DatasetSpec,
+    classes: ClassList,
+    forms: Sequence[Form],
+    request: PrepareRequest,
+    remotes: Sequence[Remote] = (),
+) -> Path:
     """The prepared dataset's folder, made from ``request.source`` unless it is there already.
 
+    Args:
+        classes: the published split.
+        forms: in which the dataset is known, tried in turn.
+        remotes: the files that ``--download`` fetches.
     Raises:
         DataError: no source, a source of no known form, damaged or of another dataset. Nothing is left behind.
     """
-    source = request.source
-    if source is None:
+    folder, source = request.root / spec.name, request.source
+    if store.is_prepared(folder) and not request.replace:
+        _refuse_other_source(spec, folder, source)
+        return folder
+    fetched = request.root / ".downloads" / spec.name
+    if request.download:
+        _download(spec, remotes, fetched, request)
+    place = fetched if request.download else source
+    if place is None:
         raise DataError(f"{spec.name}: give the files with --source PATH. {spec.obtain}")
 
     def write(folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="scratch-", dir=folder) as scratch:
-            _write(spec, classes, forms, request, source, folder, Path(scratch))
+            _write(spec, classes, forms, request, place, folder, Path(scratch))
 
-    folder = request.root / spec.name
-    if store.is_prepared(folder) and not request.replace:
-        _refuse_other_source(spec, folder, source)
     waiting = f"another process is preparing {spec.name}: waiting for it"
-    return store.build(
-        request.root, spec.name, write, replace=request.replace, waiting=lambda: request.say(waiting)
-    )  # fmt: skip
+    store.build(request.root, spec.name, write, replace=request.replace, waiting=lambda: request.say(waiting))
+    shutil.rmtree(fetched, ignore_errors=True)
+    return folder
+
+
+def _download(spec: DatasetSpec, remotes: Sequence[Remote], folder: Path, request: PrepareRequest) -> None:
+    if not remotes:
+        raise DataError(f"{spec.name} has no public source to download from. {spec.obtain}")
+    waiting = f"another process is fetching {spec.name}: waiting for it"
+    try:
+        with store.locked(request.root, f"downloads-{spec.name}", lambda: request.say(waiting)):
+            fetch(remotes, folder, request.say, request.progress)
+    except DataError as error:
+        by_hand = " ".join(remote.url for remote in remotes)
+        command = f"harness data prepare {spec.name} --source FOLDER"
+        raise DataError(f"{error}. Or fetch by hand into a FOLDER: {by_hand} and run: {command}") from None
 
 
 def missing_data(spec: DatasetSpec, root: Path) -> DataError:
@@ -79,7 +108,8 @@ def open_prepared(spec: DatasetSpec, request: DataRequest) -> Dataset:
     """The dataset as prepared under ``request.root``. Raises DataError where it is not, saying how to get it."""
     if request.image_size not in (None, spec.image_size):
         raise DataError(
-            f"{spec.name} has images of {spec.image_size} pixels, not {request.image_size}: --image-size is for folder:PATH"
+            f"{spec.name} has images of {spec.image_size} pixels, not {request.image_size}: "
+            "--image-size is for folder:PATH"
         )
     if not store.is_prepared(request.root / spec.name):
         raise missing_data(spec, request.root)
@@ -127,7 +157,9 @@ def recognise(path: Path, wanted: Wanted, forms: Sequence[Form], spec: DatasetSp
             reading = form(place, wanted)
             if reading is not None:
                 return reading
-    some = f"{len(inside.files):,} files, such as {', '.join(sorted(inside.files)[:3])}" if inside.files else "it is empty"
+    some = (
+        f"{len(inside.files):,} files, such as {', '.join(sorted(inside.files)[:3])}" if inside.files else "it is empty"
+    )
     raise DataError(f"{path}: none of the forms in which {spec.name} is known ({some}). {spec.obtain}")
 
 
@@ -149,9 +181,9 @@ def write_splits(folder: Path, spool: Spool, matched: Match, classes: ClassList)
     return records
 
 
-def _refuse_other_source(spec: DatasetSpec, folder: Path, source: Path) -> None:
+def _refuse_other_source(spec: DatasetSpec, folder: Path, source: Path | None) -> None:
     before = store.read_index(folder).origin.get("source", "")
-    if before and before != str(source.resolve()):
+    if source is not None and before and before != str(source.resolve()):
         raise DataError(
             f"{spec.name} is already prepared in {folder}, from {before}: add --replace to prepare it from {source}"
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.datasets.classes import ROLES
 from harness.errors import DataError
 from harness.types import Dataset, Split
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 CLASSES, IMAGES = 12, 10  # rows a split and images a row, at most
 GAP, TEXT = 2, 190  # pixels between images; width of the class names
@@ -48,10 +52,10 @@ def _rows(split: Split) -> int:
     return min(CLASSES, split.n_classes)
 
 
-def _font() -> object:
+def _font() -> FreeTypeFont | ImageFont:
     """DejaVu Sans where matplotlib has it, for class names in any script."""
     import matplotlib
-    from PIL import ImageFont
+    from PIL import ImageFont as fonts
 
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), 11) if path.is_file() else ImageFont.load_default()
+    return fonts.truetype(str(path), 11) if path.is_file() else fonts.load_default()

@@ -184,7 +184,7 @@ def build(
     place, target, old = root / f".{name}.preparing", root / name, root / f".{name}.old"
     if is_prepared(target) and not replace:
         return target
-    with _locked(root, name, waiting):
+    with locked(root, name, waiting):
         _recover(place, target, old)
         if is_prepared(target) and not replace:
             return target
@@ -196,13 +196,16 @@ def build(
                 target.rename(old)
             place.rename(target)
             sync_folder(root)
+        except OSError as error:
+            raise DataError(f"{target} cannot be written: {error.strerror or error}; nothing is left of it") from None
         finally:
             _recover(place, target, old)
     return target
 
 
 @contextlib.contextmanager
-def _locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
+def locked(root: Path, name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Inside, no other process is here under this ``name``. Raises DataError where ``root`` cannot be written."""
     import filelock
 
     try:

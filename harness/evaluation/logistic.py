@@ -18,6 +18,7 @@ from torch import Tensor
 
 MAX_NEWTON_STEPS = 50
 MAX_CG_STEPS = 200
+INTERCEPT_SIZE = 1e3
 CHUNK_BYTES = 2**26  # of support features and Gram matrices
 
 
@@ -91,19 +92,17 @@ def solve(gram: Tensor, targets: Tensor, C: float) -> tuple[Tensor, Tensor]:
     stalled = torch.zeros_like(best)
     for _ in range(MAX_NEWTON_STEPS):
         residual = C * (targets - p)
-        down, down_b = (
-            _centred(residual) - dual,
-            residual.sum(dim=2, keepdim=True),
-        )  # minus the gradient: (down X, down_b)
+        down, down_b = _centred(residual) - dual, residual.sum(dim=2, keepdim=True)  # minus the gradient: (down X, down_b)
         down_gram = down @ gram
         norm = (_dot(down, down_gram).clamp(min=0) + _dot(down_b, down_b)).sqrt()  # (E, 1, 1)
         stalled = torch.where(norm < 0.9 * best, 0.0, stalled + 1)
         best = torch.minimum(best, norm)
-        active = (norm > tolerance) & (stalled < 3)
+        active = (norm > tolerance) & (stalled < 5)
         if not bool(active.any()):
             break
         goal = torch.minimum(0.1 * norm, norm * norm).clamp(min=0.5 * tolerance)
-        step, step_b, step_gram = _newton_step(gram, p, down, down_b, down_gram, goal, active, C)
+        step, step_b = _newton_step(gram, p, down, down_b, down_gram, goal, active, C)
+        step_gram = step @ gram
         move = step_gram + step_b
         length = active.to(gram.dtype)
         slope_at_0 = -(_dot(down, step_gram) + _dot(down_b, step_b))
@@ -118,51 +117,65 @@ def solve(gram: Tensor, targets: Tensor, C: float) -> tuple[Tensor, Tensor]:
         dual = torch.addcmul(dual, length, step)
         intercept = torch.addcmul(intercept, length, step_b)
         logits = torch.addcmul(logits, length, move)
+        solve.newton += 1
     return dual, intercept
 
 
 def _newton_step(
-    gram: Tensor, p: Tensor, r: Tensor, r_b: Tensor, r_gram: Tensor, goal: Tensor, active: Tensor, C: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The Newton step (E, K, S) for A and (E, K, 1) for b, and the former times G, by conjugate gradients.
+    gram: Tensor, p: Tensor, down: Tensor, down_b: Tensor, down_gram: Tensor, goal: Tensor, active: Tensor, C: float
+) -> tuple[Tensor, Tensor]:
+    """The Newton step (E, K, S) for A and (E, K, 1) for b, by projected conjugate gradients.
 
-    All inner products are those of W-space, ⟨A, A'⟩ = trace(A G A'ᵀ), in which the Hessian is symmetric; r G is carried
-    along, so that an iteration costs one product with G.
+    Let H = L Lᵀ be the curvature of the cross-entropy, which is block-diagonal, and N = Lᵀ 1. The step for A is
+    down - C L s, and (s, step for b) solves
+
+        (I + C Lᵀ G L) s - N step_b = Lᵀ G down,    Nᵀ s = down_b / C.
+
+    The matrix is symmetric and has no eigenvalue below 1, whatever the rank of G. Iterates keep to the constraint.
 
     Args:
         p: (E, K, S) class probabilities.
-        r, r_b, r_gram: minus the gradient, and r G.
-        goal: (E, 1, 1), the norm of the residual to reach.
+        down, down_b, down_gram: minus the gradient, and down G.
+        goal: (E, 1, 1), the gradient norm to reach.
         active: (E, 1, 1), which episodes to step at all.
     """
-    n_way, n_support = p.shape[1:]
-    scale = n_way / (n_support * C)  # preconditions the intercept by its curvature at equal probabilities
-    x, x_b, x_gram = torch.zeros_like(r), torch.zeros_like(r_b), torch.zeros_like(r)
-    d, d_b, d_gram = r, scale * r_b, r_gram
-    rho = _dot(r, r_gram) + scale * _dot(r_b, r_b)
+    n_way, root = p.shape[1], p.sqrt()
+
+    def factor(x: Tensor) -> Tensor:  # L x
+        return root * torch.addcmul(x, root, (root * x).sum(dim=1, keepdim=True), value=-1)
+
+    def factor_t(x: Tensor) -> Tensor:  # Lᵀ x
+        x = root * x
+        return torch.addcmul(x, root, (root * x).sum(dim=1, keepdim=True), value=-1)
+
+    of_b = torch.diag_embed(p.sum(dim=2)) - p @ p.transpose(1, 2)  # Nᵀ N (E, K, K), singular along (1, …, 1)
+    size = of_b.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None].clamp(min=1e-6)
+    of_b = torch.linalg.inv(of_b + size * (1 / n_way + torch.finfo(p.dtype).eps * torch.eye(n_way, device=p.device)))
+
+    s = factor_t((of_b @ down_b / C).expand_as(p))
+    r = factor_t(down_gram - C * (factor(s) @ gram)) - s
+    multiplier = of_b @ factor(r).sum(dim=2, keepdim=True)
+    r = d = r - factor_t(multiplier.expand_as(p))
+    squared = _dot(r, r)
+    step_b = -multiplier
+    beta = curvature = torch.zeros_like(squared)
     for _ in range(MAX_CG_STEPS):
-        v = p * (d_gram + d_b)
-        v = torch.addcmul(v, p, v.sum(dim=1, keepdim=True), value=-1)
-        q, q_b = torch.add(d, _centred(v), alpha=C), C * v.sum(dim=2, keepdim=True)  # the Hessian times d
-        curvature = _dot(d_gram, q) + _dot(d_b, q_b)
-        active = active & (curvature > 0) & (rho > 0)  # else rounding is all that is left
-        alpha = torch.where(active, rho / curvature, 0.0)
-        x, x_b, x_gram = (torch.addcmul(a, alpha, b) for a, b in ((x, d), (x_b, d_b), (x_gram, d_gram)))
-        r, r_b = torch.addcmul(r, alpha, q, value=-1), torch.addcmul(r_b, alpha, q_b, value=-1)
-        r_gram = r @ gram
-        squared, squared_b = _dot(r, r_gram), _dot(r_b, r_b)
-        active = active & (squared + squared_b > goal * goal)
+        solve.cg += 1
+        q = torch.add(d, factor_t(factor(d) @ gram), alpha=C)
+        last, curvature = curvature, _dot(d, q)
+        reached = C * (curvature + beta * beta * last - squared) <= goal * goal  # the gradient that r amounts to
+        alpha = torch.where(active, squared / curvature, 0.0)
+        s, r = torch.addcmul(s, alpha, d), torch.addcmul(r, alpha, q, value=-1)
+        multiplier = of_b @ factor(r).sum(dim=2, keepdim=True)
+        r = r - factor_t(multiplier.expand_as(p))
+        step_b = step_b - multiplier
+        active = active & ~reached
         if not bool(active.any()):
             break
-        new_rho = squared + scale * squared_b
-        beta = torch.where(active, new_rho / rho, 0.0)
-        d, d_b, d_gram = (
-            torch.addcmul(r, beta, d),
-            torch.addcmul(scale * r_b, beta, d_b),
-            torch.addcmul(r_gram, beta, d_gram),
-        )
-        rho = new_rho
-    return x, x_b, x_gram
+        last_squared, squared = squared, _dot(r, r)
+        beta = torch.where(active, squared / last_squared, 0.0)
+        d = torch.addcmul(r, beta, d)
+    return down - C * factor(s), step_b
 
 
 def _centred(a: Tensor) -> Tensor:
@@ -173,3 +186,4 @@ def _centred(a: Tensor) -> Tensor:
 def _dot(left: Tensor, right: Tensor) -> Tensor:
     """(E, 1, 1), the sum of products of two (E, K, …)."""
     return (left * right).sum(dim=(1, 2), keepdim=True)
+solve.newton=solve.cg=0

@@ -45,15 +45,29 @@ class DataSource:
     train_on: str = "train"  # or "trainval"
     test_dataset: str | None = None
     image_size: int | None = None
+    score_on: str = "test"  # or "val"
 
     def open(self, catalogue: Catalogue) -> Dataset:
-        """The dataset, its validation classes merged in or its test split exchanged, as asked."""
-        from harness import datasets
+        """The dataset, its validation classes merged in or its test split exchanged, as asked.
+
+        Scored on the validation classes, it has no test split, so that nothing can touch that.
+        """
+        from harness.datasets import combine
 
         dataset = self._one(catalogue, self.dataset)
         if self.test_dataset is not None:
-            dataset = datasets.cross(dataset, self._one(catalogue, self.test_dataset))
-        return datasets.trainval(dataset) if self.train_on == "trainval" else dataset
+            dataset = combine.cross(dataset, self._one(catalogue, self.test_dataset))
+        if self.score_on == "val":
+            dataset = replace(dataset, test=None, notes=(*dataset.notes, "scored on the validation classes"))
+        return combine.trainval(dataset) if self.train_on == "trainval" else dataset
+
+    def scored(self, dataset: Dataset) -> Split:
+        """The split of ``dataset`` that episodes are drawn from."""
+        split = dataset.val if self.score_on == "val" else dataset.test
+        if split is None:
+            missing = "validation classes" if self.score_on == "val" else "test split"
+            raise HarnessError(f"{dataset.spec.name} has no {missing}, so there is nothing to score on")
+        return split
 
     def _one(self, catalogue: Catalogue, name: str) -> Dataset:
         spec, argument = catalogue.dataset(name)
@@ -136,10 +150,8 @@ def _run(job: StageJob, folder: StageFolder, catalogue: Catalogue, emit: Emit) -
     from harness.hardware import choose_hardware, prepare_process
 
     dataset = job.source.open(catalogue)
-    test = dataset.test
-    if test is None:
-        raise HarnessError(f"{dataset.spec.name} has no test split")
-    episodes = job.protocol.sample(test)
+    scored = job.source.scored(dataset)
+    episodes = job.protocol.sample(scored)
     keys = [score_key(job.key, each, job.head, job.protocol.seed) for each in episodes]
     done = folder.result(job.key, keys)
     if done is not None:
@@ -149,7 +161,7 @@ def _run(job: StageJob, folder: StageFolder, catalogue: Catalogue, emit: Emit) -
     learner = trained_learner(job, folder, dataset, catalogue, hardware, emit)
     missing = [(key, each) for key, each in zip(keys, episodes, strict=True) if folder.load_score(key) is None]
     started = time.perf_counter()
-    scores = _evaluate(job, folder, learner, test, dataset.train, [each for _, each in missing], catalogue, hardware)
+    scores = _evaluate(job, folder, learner, scored, dataset.train, [each for _, each in missing], catalogue, hardware)
     seconds = time.perf_counter() - started
     for (key, _), score in zip(missing, scores, strict=True):
         folder.save_score(key, score, seconds)

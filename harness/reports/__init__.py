@@ -1,6 +1,6 @@
 """Reports: what a bench found, for people and programs.
 
-report.py ─ Report ─► table.py (markdown, csv, json, latex), html.py with plots.py
+report.py, comparing.py, published.py ─ Report ─► table.py (markdown, csv, json), latex.py, html.py with plots.py
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SPECS = (
     ReporterSpec("markdown", "tables for reading, with their conditions", _lazy("table", "markdown"), (".md",)),
     ReporterSpec("csv", "a line for each row, setting and interval", _lazy("table", "csv"), (".csv",)),
     ReporterSpec("json", "everything, for programs", _lazy("table", "to_json"), (".json",)),
-    ReporterSpec("latex", "a booktabs table a dataset", _lazy("table", "latex"), (".tex",)),
+    ReporterSpec("latex", "booktabs tables", _lazy("latex", "latex"), (".tex",)),
     ReporterSpec("html", "one page with plots; needs fsl-harness[html]", _lazy("html", "html"), (".html",)),
 )
 

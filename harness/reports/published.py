@@ -88,14 +88,16 @@ def verdict(number: Published, row: Row, cell: Cell, obstacles: Sequence[str]) -
 def with_published(rows: Sequence[Row], table: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Row]:
     """The rows with a verdict for every published number of their method and stage on this dataset."""
     obstacles = [
-        *(["partial data"] if table["notes"] else []),
+        *(["scored on val"] if table.get("score_on") == "val" else ["partial data"] if table["notes"] else []),
         *([f"tested on {table['test_dataset']}"] if table["test_dataset"] else []),
         *(["trained on train and val"] if table["train_on"] != "train" else []),
         *(["budget"] if plan["budget"] else []),
+        *(["given weights"] if plan["weights"] else []),
+        *(["another head"] if plan["classifier"] != "native" or plan["transform"] or plan["views"] else []),
     ]
     return [
         replace(row, cells={spec: replace(cell, published=tuple(
-            verdict(number, row, cell, [*([] if _as_published(row) else [f"preset {row.preset}"]), *obstacles])
+            verdict(number, row, cell, [*_own_obstacles(row), *obstacles])
             for number in published_numbers()
             if (number.dataset, number.row) == (table["dataset"], f"{row.method}/{row.stage}")
             and (number.spec.n_way, number.spec.k_shot) == (spec.n_way, spec.k_shot)
@@ -104,6 +106,10 @@ def with_published(rows: Sequence[Row], table: Mapping[str, Any], plan: Mapping[
     ]  # fmt: skip
 
 
-def _as_published(row: Row) -> bool:
-    """Whether the row was trained as a paper or its code says. Presets that count images seen were not."""
-    return row.preset is not None and not row.preset.startswith("quick") and not row.changed
+def _own_obstacles(row: Row) -> list[str]:
+    """Why the row was not trained as a paper or its code says: a preset that counts images seen, or changed options."""
+    published = row.preset is not None and not row.preset.startswith("quick")
+    return [
+        *([] if published else [f"preset {row.preset}"]),
+        *([f"changed {', '.join(row.changed)}"] if row.changed else []),
+    ]

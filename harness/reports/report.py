@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import RunsError, UnknownName
+from harness.errors import RunsError
 from harness.runs import StageFolder
-from harness.statistics import Comparison, Interval, closed_interval, compare, holm, interval
+from harness.statistics import Comparison, Interval, closed_interval, interval
 from harness.types import EpisodeSpec, Head, Score, StageResult, Target
 
 if TYPE_CHECKING:
     from harness.reports.published import Verdict
 
 TESTED_ON: Target = "open"  # the episodes of every test: closed ones reject a true null far too often
-INTERVALS: Mapping[str, Target] = {
-    "closed": "closed",
-    "open": "open",
-    "class": "open",
-}  # interval → the episodes it is computed from
+INTERVALS: Mapping[str, Target] = {"closed": "closed", "open": "open", "class": "open"}  # computed from which episodes
+
+
+Setting = tuple[EpisodeSpec, Target]
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,9 @@ class Cell:
     episode_error: float = 0.0  # standard error of the mean over closed episodes alone, seeds averaged
 
 
+History = Sequence[Mapping[str, float]]  # an epoch each: losses, images_per_second, val_accuracy where it selects
+
+
 @dataclass(frozen=True)
 class Row:
     """One stage of one method, over its seeds."""
@@ -72,7 +74,7 @@ class Row:
     method: str
     name: str  # as printed: LABEL/STAGE, or LABEL where the method has one stage
     preset: str | None
-    changed: tuple[str, ...]  # options that the plan changed from the preset
+    changed: Mapping[str, Any]  # options that the plan changed from the preset, with their values
     backbone: str | None
     head: str
     floor: bool
@@ -84,6 +86,7 @@ class Row:
     fit_seconds: float
     peak_memory_bytes: int
     conditions: Mapping[str, str]
+    history: Sequence[History]  # of this stage's own training, a seed each
     failure: str | None
 
 
@@ -91,6 +94,7 @@ class Row:
 class Table:
     """One dataset of one bench."""
 
+    bench: str  # ID of the bench
     dataset: str  # "CIFAR-FS", or "CIFAR-FS → CUB" where it is tested elsewhere
     rows: Sequence[Row]
     specs: Sequence[EpisodeSpec]
@@ -133,6 +137,12 @@ class _Group:
 
     records: list[Mapping[str, Any]]
     results: list[StageResult]
+    histories: list[History]
+
+    @property
+    def shown(self) -> bool:
+        """Whether it has a row; else it is there because another stage is trained from it."""
+        return bool(self.records[0].get("shown", True))
 
 
 def _table(
@@ -141,9 +151,11 @@ def _table(
     groups = group_stages(output, table)
     results = {result.key: result for group in groups.values() for result in group.results}
     parents = {record["key"]: record["parent"] for record in table["stages"]}
-    rows = [_row(name, group, results, parents) for name, group in groups.items()]
+    rows = [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
     if baseline is not None:
-        rows = _compared(rows, groups, baseline)
+        from harness.reports.comparing import compared
+
+        rows = compared(rows, {name: measured(group.results) for name, group in groups.items()}, baseline)
     if published:
         from harness.reports.published import with_published
 
@@ -151,6 +163,7 @@ def _table(
     shared, differing = _conditions(rows)
     elsewhere = table["test_dataset"]
     return Table(
+        bench=bench["id"],
         dataset=f"{table['dataset']} → {elsewhere}" if elsewhere else table["dataset"],
         rows=rows,
         specs=list(dict.fromkeys(spec for row in rows for spec in row.cells)),
@@ -172,13 +185,16 @@ def group_stages(output: Path, table: Mapping[str, Any]) -> dict[str, _Group]:
     """
     groups: dict[str, _Group] = {}
     for record in table["stages"]:
-        group = groups.setdefault(record["row"], _Group([], []))
+        group = groups.setdefault(record["row"], _Group([], [], []))
         group.records.append(record)
         if record["failure"] is None:
-            result = StageFolder(output / record["folder"]).result(record["key"], record["scores"])
+            folder = StageFolder(output / record["folder"])
+            result = folder.result(record["key"], record["scores"])
             if result is None:
                 raise RunsError(f"{output / record['folder']} is not whole. Run the bench again")
             group.results.append(result)
+            if history := folder.metrics:
+                group.histories.append(history)
     return groups
 
 
@@ -197,7 +213,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         method=first["method"],
         name=name,
         preset=first["preset"],
-        changed=tuple(first["changed"]),
+        changed={name: first["options"][name] for name in first["changed"]},
         backbone=first["backbone"],
         head=str(Head(**first["head"])) if first["head"] else "own",
         floor=first["floor"],
@@ -208,7 +224,8 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         flops=mean("flops"),
         fit_seconds=mean("fit_seconds"),
         peak_memory_bytes=max((result.peak_memory_bytes for chain in chains for result in chain), default=0),
-        conditions=group.results[0].conditions if group.results else {},
+        conditions=_over_seeds(group.results),
+        history=group.histories,
         failure="; ".join(failures) or None,
     )
 
@@ -222,9 +239,9 @@ def _chain(key: str | None, results: Mapping[str, StageResult], parents: Mapping
     return chain
 
 
-def measured(results: Sequence[StageResult]) -> dict[tuple[EpisodeSpec, str], Measured]:
+def measured(results: Sequence[StageResult]) -> dict[Setting, Measured]:
     """What was measured in each setting and on each kind of episode, over seeds."""
-    by_setting: dict[tuple[EpisodeSpec, str], list[Score]] = {}
+    by_setting: dict[Setting, list[Score]] = {}
     for result in results:
         for score in result.scores:
             by_setting.setdefault((score.episodes, score.target), []).append(score)
@@ -247,6 +264,14 @@ def _cells(results: Sequence[StageResult]) -> dict[EpisodeSpec, Cell]:
     return cells
 
 
+def _over_seeds(results: Sequence[StageResult]) -> dict[str, str]:
+    """What a stage ran on; where its seeds ran on different things, all of them."""
+    names = dict.fromkeys(name for result in results for name in result.conditions)
+    return {
+        name: " / ".join(dict.fromkeys(result.conditions.get(name, "unknown") for result in results)) for name in names
+    }
+
+
 def _conditions(rows: Sequence[Row]) -> tuple[dict[str, str], dict[str, dict[str, list[str]]]]:
     """What the rows ran on: what all share, and what differs, with the rows of each value."""
     values: dict[str, dict[str, list[str]]] = {}
@@ -255,52 +280,3 @@ def _conditions(rows: Sequence[Row]) -> tuple[dict[str, str], dict[str, dict[str
             values.setdefault(name, {}).setdefault(value, []).append(row.name)
     shared = {name: next(iter(found)) for name, found in values.items() if len(found) == 1}
     return shared, {name: found for name, found in values.items() if len(found) > 1}
-
-
-def _compared(rows: Sequence[Row], groups: Mapping[str, _Group], baseline: str) -> list[Row]:
-    """The rows with their paired differences from the baseline, p-values by Holm over all rows and settings.
-
-    Raises:
-        UnknownName: no row has that name.
-        RunsError: the baseline met other episodes or seeds than a row.
-    """
-    by_name = {row.name: row for row in rows}
-    if baseline not in by_name:
-        raise UnknownName("row for the baseline", baseline, by_name, "Rows")
-    if by_name[baseline].failure:
-        return list(rows)  # its own row says why
-    reference = measured(groups[baseline].results)
-    found: dict[tuple[str, EpisodeSpec], Comparison] = {}
-    for row in rows:
-        if row.name == baseline or row.failure:
-            continue
-        if row.seeds != by_name[baseline].seeds:
-            raise RunsError(f"{row.name} has seeds {row.seeds}, {baseline} has {by_name[baseline].seeds}: not paired")
-        for (spec, target), own in measured(groups[row.name].results).items():
-            if target == TESTED_ON:
-                found[row.name, spec] = paired(own, reference[spec, target], target)
-    t_p = holm([comparison.t_p for comparison in found.values()])
-    wilcoxon_p = holm([comparison.wilcoxon_p for comparison in found.values()])
-    adjusted = {
-        where: Compared(comparison, t, w)
-        for (where, comparison), t, w in zip(found.items(), t_p, wilcoxon_p, strict=True)
-    }
-    return [
-        replace(row, cells={spec: replace(cell, compared=adjusted.get((row.name, spec)))
-                            for spec, cell in row.cells.items()})
-        for row in rows
-    ]  # fmt: skip
-
-
-def paired(row: Measured, baseline: Measured, target: Target) -> Comparison:
-    """The comparison of two measurements on the same episodes.
-
-    Raises:
-        RunsError: they are not of the same episodes.
-    """
-    if row.fingerprint != baseline.fingerprint:
-        raise RunsError(
-            f"episodes {row.fingerprint[:12]} and {baseline.fingerprint[:12]} differ, so their rows cannot be paired: "
-            "score both with the same data, episode seed, way, shots, queries and number of episodes"
-        )
-    return compare(row.accuracies, baseline.accuracies, row.classes, row.n_classes, target)

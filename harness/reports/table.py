@@ -1,20 +1,25 @@
-"""Reports as text: markdown, csv, json, latex."""
+"""Reports as text: markdown, csv, json. The same runs give the same bytes."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from tabulate import tabulate
 
-from harness.reports.report import Cell, Report, Row, Table
+from harness.reports.report import TESTED_ON, Cell, Report, Row, Table
 from harness.types import EpisodeSpec
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.statistics import Interval
+
 SIGNIFICANT = 0.05
+WORDS = ("method", "backbone", "head", "setting", "verdict", "source")  # columns that are read, not compared: left
 
 
 def markdown(report: Report) -> str:
@@ -23,71 +28,85 @@ def markdown(report: Report) -> str:
 
 
 def _section(table: Table) -> str:
-    parts = [f"## {table.dataset}{''.join(f' ({note})' for note in table.notes)}\n"]
-    parts.append(_grid(main_rows(table), "github"))
-    failures = [f"- {row.name} failed: {row.failure}" for row in table.rows if row.failure]
-    if failures:
+    parts = [f"## {title(table)}\n", _grid(main_rows(table))]
+    if failures := [f"- {row.name} failed: {row.failure}" for row in table.rows if row.failure]:
         parts.append("\n".join(failures) + "\n")
-    if difference_rows(table):
-        parts.append(
-            f"Paired differences from {table.baseline} on open episodes (no image twice), in points; p-values by Holm "
-            "over all rows and settings; bold where p (t) < 0.05:\n"
-        )
-        parts.append(_grid(difference_rows(table), "github"))
-    verdicts = published_rows(table)
-    if verdicts:
-        parts.append("Beside published numbers (percent):\n")
-        parts.append(_grid(verdicts, "github"))
+    if table.baseline:
+        parts.append(f"{about_differences(table)}\n")
+        parts.append(_grid(difference_rows(table))) if difference_rows(table) else None
+    if verdicts := published_rows(table):
+        parts.append(f"{ABOUT_PUBLISHED}\n")
+        parts.append(_grid(verdicts))
     parts.append("\n".join(f"- {line}" for line in conditions(table)) + "\n")
     return "\n".join(parts)
 
 
+def title(table: Table) -> str:
+    """``CIFAR-FS``, with what every table must say of its data in brackets."""
+    return f"{table.dataset}{''.join(f' ({note})' for note in table.notes)}"
+
+
+# ── the tables, a dictionary a line ───────────────────────────────────────────────────────────────
+
+
 def main_rows(table: Table) -> list[dict[str, str]]:
-    """The comparison table, a dictionary a row: accuracies in percent, ± the closed 95 % interval."""
-    best = {spec: _best(table.rows, spec) for spec in table.specs}
+    """The comparison table: accuracies in percent, ± the closed 95 % interval, the highest of a column in bold."""
+    highest = {
+        spec: max((mean(row, spec) for row in table.rows if spec in row.cells), default=math.inf)
+        for spec in table.specs
+    }
     shown = []
     for row in table.rows:
-        line = {"method": row.name, "backbone": row.backbone or "-", "head": row.head}
+        line = {"method": row.name, "backbone": row.backbone or "-", "head": head(row)}
         for spec in table.specs:
             text = accuracy(row.cells.get(spec))
-            line[str(spec)] = f"**{text}**" if row is best[spec] and len(table.rows) > 1 else text
-        line |= {
-            "images seen": f"{row.images_seen:,.0f}" if row.images_seen else "0",
-            "training": duration(row.fit_seconds),
-            "TFLOP": f"{row.flops / 1e12:,.1f}",
-            "memory": f"{row.peak_memory_bytes / 2**20:,.0f} MiB" if row.peak_memory_bytes else "-",
-        }
-        shown.append(line)
+            bold = spec in row.cells and mean(row, spec) == highest[spec] and len(table.rows) > 1
+            line[str(spec)] = f"**{text}**" if bold else text
+        shown.append(line | costs(row))
     return shown
 
 
-def _best(rows: Sequence[Row], spec: EpisodeSpec) -> Row | None:
-    """The row with the highest mean accuracy on open episodes, or on closed ones where there are no open ones."""
+def mean(row: Row, spec: EpisodeSpec) -> float:
+    return row.cells[spec].intervals["closed"].mean
 
-    def mean(row: Row) -> float:
-        intervals = row.cells[spec].intervals
-        return intervals.get("open", intervals["closed"]).mean
 
-    return max((row for row in rows if spec in row.cells), key=mean, default=None)
+def head(row: Row) -> str:
+    return f"{row.head} (transductive)" if row.transductive else row.head
+
+
+def costs(row: Row) -> dict[str, str]:
+    """What a row cost, the stages that it was trained from included; ``-`` where nothing was trained."""
+    trained = row.images_seen > 0 and not row.failure
+    return {
+        "images seen": f"{row.images_seen:,.0f}" if trained else "-",
+        "training": duration(row.fit_seconds) if trained else "-",
+        "TFLOP": f"{row.flops / 1e12:,.1f}" if trained and row.flops else "-",
+        "memory": f"{row.peak_memory_bytes / 2**20:,.0f} MiB" if trained and row.peak_memory_bytes else "-",
+    }
 
 
 def accuracy(cell: Cell | None) -> str:
-    """``72.40 ± 0.90``, in percent."""
-    if cell is None:
-        return "failed"
-    closed = cell.intervals["closed"]
-    return f"{100 * closed.mean:.2f} ± {100 * closed.half_width:.2f}"
+    """``72.40 ± 0.90``, in percent, of the closed interval."""
+    return "failed" if cell is None else percent(cell.intervals["closed"])
+
+
+def percent(interval: Interval | None, sign: str = "") -> str:
+    """``72.40 ± 0.90``; ``±∞`` where nothing can be said of the error."""
+    if interval is None:
+        return "-"
+    half_width = f"{100 * interval.half_width:.2f}" if math.isfinite(interval.half_width) else "∞"
+    return f"{100 * interval.mean:{sign}.2f} ± {half_width}"
 
 
 def difference_rows(table: Table) -> list[dict[str, str]]:
-    """A dictionary a row and setting: difference, its interval, p-values, wins, ties and losses."""
+    """A line a row and setting: difference, its interval, p-values, wins, ties and losses."""
     lines = []
     for row in table.rows:
         for spec, cell in row.cells.items():
             if cell.compared is None:
                 continue
             found = cell.compared.found
-            text = f"{100 * found.difference.mean:+.2f} ± {100 * found.difference.half_width:.2f}"
+            text = percent(found.difference, "+")
             significant = cell.compared.holm_t_p < SIGNIFICANT
             lines.append({
                 "method": row.name,
@@ -101,7 +120,7 @@ def difference_rows(table: Table) -> list[dict[str, str]]:
 
 
 def published_rows(table: Table) -> list[dict[str, str]]:
-    """A dictionary a row, setting and published number: both numbers and the verdict."""
+    """A line a row, setting and published number: both numbers and the verdict."""
     return [
         {
             "method": row.name,
@@ -131,39 +150,94 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+# ── what the numbers hold under ───────────────────────────────────────────────────────────────────
+
+ABOUT_PUBLISHED = (
+    "Beside published numbers, in percent. A row agrees where the difference is within 1.96 standard errors of both "
+    "numbers' episodes and of one training seed each; under 3 seeds that error is unknown and nothing is decided:"
+)
+
+
+def about_differences(table: Table) -> str:
+    """What the table of differences shows, or why there is none."""
+    by_name = {row.name: row for row in table.rows}
+    baseline = by_name[table.baseline or ""]
+    if baseline.failure:
+        return f"No differences: the baseline {baseline.name} failed."
+    if len(table.rows) == 1:
+        return f"No differences: the baseline {baseline.name} is the only row."
+    if not difference_rows(table):
+        return "No differences: no other row is whole, or the test split has too few images for two open episodes."
+    claim = "these weights" if len(baseline.seeds) < 3 else "these methods"
+    return (
+        f"Paired differences from {table.baseline}, in points, ± 95 % interval, on open episodes (no image twice: "
+        f"{counts(table, TESTED_ON)}). They are about {claim} on new images of these classes. p-values by Holm over "
+        "all rows and settings; bold where p (t) < 0.05:"
+    )
+
+
+def counts(table: Table, target: str) -> str:
+    """``600 of 5-way 1-shot, 600 of 5-way 5-shot``."""
+    return ", ".join(f"{each['n']} of {spec_of(each)}" for each in table.episodes if each["target"] == target)
+
+
+def spec_of(episodes: Mapping[str, Any]) -> EpisodeSpec:
+    return EpisodeSpec(episodes["n_way"], episodes["k_shot"], episodes["n_query"], episodes["dirichlet"])
+
+
 def conditions(table: Table) -> list[str]:
     """What the numbers hold under, a line each."""
     plan = table.plan
     seeds = plan["seeds"]
-    closed = [each for each in table.episodes if each["target"] == "closed"]
-    opened = [each for each in table.episodes if each["target"] == "open"]
+    over_seeds = f" and the {len(seeds)} seeds" if len(seeds) > 2 else ""
+    presets = dict.fromkeys(preset(row) for row in table.rows if row.preset)
+    prints = {target: _fingerprints(table, target) for target in ("closed", "open")}
     lines = [
-        f"accuracy in percent, mean ± closed 95 % interval (Student-t over {closed[0]['n']} episodes with replacement: "
-        "this very test set; for new images or new classes see the open and class intervals of --format csv)",
-        f"episodes: {', '.join(str(EpisodeSpec(each['n_way'], each['k_shot'])) for each in closed)}, "
-        f"{plan['queries']} queries a class, episode seed {plan['episode_seed']}, the same for all rows",
+        f"accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes{over_seeds}, drawn with "
+        "replacement from this very test set; the open interval (new images) and the class interval (new classes) are "
+        "in --format csv, json and html; bold: the highest of its column, which proves nothing by itself",
+        f"episodes, the same for all rows: {counts(table, 'closed')}, {plan['queries']} queries a class, "
+        f"episode seed {plan['episode_seed']}",
         f"training seeds: {', '.join(map(str, seeds))}"
         + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
-        f"presets: {', '.join(dict.fromkeys(f'{row.label} {row.preset}' for row in table.rows if row.preset)) or '-'}",
-        "images seen, training time and TFLOP include the stages a row was trained from; memory is the highest peak",
-        f"data fingerprint {table.data_fingerprint[:16]}; episodes "
-        + ", ".join(each["fingerprint"][:8] for each in closed)
-        + (f"; open episodes {', '.join(str(each['n']) for each in opened)}" if opened else ""),
+        f"presets: {', '.join(presets) or '-'}",
+        "images seen, training and TFLOP are of one seed and include the stages that a row was trained from; memory is "
+        "the highest peak",
+        f"fingerprints: data {table.data_fingerprint[:16]}; closed episodes {prints['closed']}"
+        + (f"; open episodes {prints['open']}" if prints["open"] else ""),
     ]
     if plan["train_on"] != "train":
         lines.append("trained on the training and validation classes")
     if plan["budget"]:
         lines.append(f"budget: {plan['budget']:,} images a stage")
-    lines.append("; ".join(f"{name} {value}" for name, value in table.conditions.items()))
+    if plan["weights"]:
+        lines.append(f"every backbone started from {plan['weights']}")
+    lines.append("; ".join([f"bench {table.bench}", *(f"{name} {value}" for name, value in table.conditions.items())]))
     for name, values in table.differing.items():
         lines.append(f"{name} differs: " + "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items()))
     return lines
 
 
-def _grid(rows: Sequence[dict[str, str]], style: str) -> str:
+def preset(row: Row) -> str:
+    """``skd quick``, or ``skd quick (alpha = 3)`` where the plan changed options."""
+    changed = ", ".join(f"{name} = {value}" for name, value in row.changed.items())
+    return f"{row.label} {row.preset}{f' ({changed})' if changed else ''}"
+
+
+def _fingerprints(table: Table, target: str) -> str:
+    return ", ".join(each["fingerprint"][:8] for each in table.episodes if each["target"] == target)
+
+
+def _grid(rows: Sequence[Mapping[str, str]]) -> str:
     if not rows:
         return "(no rows)\n"
-    return tabulate(pd.DataFrame(rows), headers="keys", tablefmt=style, showindex=False, disable_numparse=True) + "\n"
+    safe = [{name: value.replace("|", "\\|") for name, value in row.items()} for row in rows]
+    return tabulate(safe, headers="keys", tablefmt="pipe", colalign=alignment(rows), disable_numparse=True) + "\n"
+
+
+def alignment(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Of each column: words to the left, numbers to the right."""
+    return ["left" if name in WORDS else "right" for name in rows[0]]
 
 
 # ── for programs ──────────────────────────────────────────────────────────────────────────────────
@@ -171,11 +245,14 @@ def _grid(rows: Sequence[dict[str, str]], style: str) -> str:
 
 def frame(report: Report) -> pd.DataFrame:
     """One line for each row, setting and interval; accuracies as fractions."""
+    import pandas as pd
+
     lines = []
     for table in report.tables:
         for row in table.rows:
             about: dict[str, Any] = {
-                "dataset": table.dataset, "partial": "; ".join(table.notes), "method": row.name, "preset": row.preset,
+                "bench": table.bench, "dataset": table.dataset, "partial": "; ".join(table.notes), "method": row.name,
+                "preset": row.preset, "changed": "; ".join(f"{k}={v}" for k, v in row.changed.items()),
                 "backbone": row.backbone, "head": row.head, "seeds": " ".join(map(str, row.seeds)),
                 "images_seen": row.images_seen, "flops": row.flops, "fit_seconds": row.fit_seconds,
                 "peak_memory_bytes": row.peak_memory_bytes, "failure": row.failure,
@@ -193,7 +270,7 @@ def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
         "n_way": spec.n_way, "k_shot": spec.k_shot, "n_query": spec.n_query, "interval": name,
         "accuracy": found.mean, "half_width": found.half_width, "df": found.df, "note": found.note,
     }  # fmt: skip
-    if cell.compared is not None:
+    if cell.compared is not None and name == TESTED_ON:
         difference = cell.compared.found.difference
         numbers |= {
             "difference": difference.mean, "difference_half_width": difference.half_width,
@@ -214,29 +291,8 @@ def to_json(report: Report) -> str:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def latex(report: Report) -> str:
-    """A booktabs table a dataset, its conditions as comments."""
-    parts = []
-    for table in report.tables:
-        rows = [
-            {name: value.replace("±", "$\\pm$") for name, value in _tex_bold(line).items()} for line in main_rows(table)
-        ]
-        text = tabulate(pd.DataFrame(rows), headers="keys", tablefmt="latex_raw", showindex=False)
-        rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
-        text = "\n".join(next(rules) if line == "\\hline" else line for line in text.splitlines())
-        parts.append("\n".join([f"% {table.dataset}", *(f"% {line}" for line in conditions(table)), text, ""]))
-    return "\n".join(parts)
-
-
-def _tex_bold(line: dict[str, str]) -> dict[str, str]:
-    return {
-        name: f"\\textbf{{{value.strip('*')}}}" if value.startswith("**") else value.replace("_", "\\_")
-        for name, value in line.items()
-    }

@@ -26,9 +26,9 @@ from harness.errors import DataError
 
 ARCHIVES = (".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 UNPACKERS: tuple[tuple[bytes, Any], ...] = (
-    (b"\x1f\x8b", gzip.GzipFile),
-    (b"BZh", bz2.BZ2File),
-    (b"\xfd7zXZ", lzma.LZMAFile),
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ", lzma.open),
 )
 
 
@@ -65,7 +65,7 @@ def open_source(path: Path, scratch: Path) -> Source:
 
 
 def look_inside(source: Source, scratch: Path) -> Source:
-    """The source with the files of the archives in it in place of these: ``n01440764.tar`` is a folder ``n01440764``."""
+    """The source with each archive in it as a folder of its files: ``n01440764.tar`` as ``n01440764``."""
     found: dict[str, File] = {}
     for name, file in source.files.items():
         ending = next((ending for ending in ARCHIVES if name.lower().endswith(ending)), None)

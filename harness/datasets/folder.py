@@ -1,0 +1,156 @@
+"""``folder:PATH``: anyone's own images, a folder a class.
+
+    PATH/train/cat/*.jpg  PATH/val/…  PATH/test/…      three folders of classes; test/ alone is enough to score a run
+    PATH/cat/*.jpg  PATH/classes.csv                   or folders of classes and a table ``split,class``
+
+PATH may be a zip or a tar of the same. Images of any size and colour become RGB at ``--image-size`` (84) pixels; they
+are prepared into the cache when first used, and again when the files change.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import DataError
+from harness.types import Augmentation, DataRequest, Dataset, DatasetSpec, SplitName
+
+if TYPE_CHECKING:
+    from harness.datasets.classes import ClassList
+    from harness.datasets.forms import Reading
+    from harness.datasets.sources.archives import Source
+    from harness.datasets.sources.files import File
+
+SIZE = 84  # pixels, where --image-size is not given
+SIZES = (8, 1024)  # pixels; what is sensible
+TOP_FOLDERS: dict[str, SplitName] = {
+    "train": "train",
+    "val": "val",
+    "validation": "val",
+    "valid": "val",
+    "test": "test",
+}
+
+log = logging.getLogger("harness")
+
+
+def _open(request: DataRequest) -> Dataset:
+    import tempfile
+
+    from harness.datasets import store
+    from harness.datasets.locations import cache_root
+    from harness.datasets.sources.archives import open_source
+
+    path = Path(request.argument or "").expanduser()
+    size = request.image_size or SIZE
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise DataError(f"--image-size {size}: give a number of pixels from {SIZES[0]} to {SIZES[1]}")
+    spec = replace(FOLDER, name=f"folder:{path.name}", title=f"the images in {path}", image_size=size)
+    with tempfile.TemporaryDirectory(prefix="harness-") as scratch:
+        source = open_source(path, Path(scratch))
+        name = _cache_name(source, size)
+
+        def write(folder: Path) -> None:
+            _write(spec, source, folder)
+
+        return store.open_folder(spec, store.build(cache_root(), name, write))
+
+
+def _cache_name(source: Source, size: int) -> str:
+    """Changes with the files: their names, sizes and times of change."""
+    import hashlib
+
+    parts = [f"1 {source.path.resolve()} {size}"]
+    parts += [f"{name} {file.size} {file.path.stat().st_mtime_ns}" for name, file in sorted(source.files.items())]
+    return f"folder-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
+
+
+def _write(spec: DatasetSpec, source: Source, folder: Path) -> None:
+    import tempfile
+
+    from harness.datasets import store
+    from harness.datasets.matching import match
+    from harness.datasets.prepare import write_splits
+    from harness.datasets.spool import Spool
+
+    classes, reading = _read(source)
+    log.warning("preparing the %s images of %s", f"{reading.images:,}", source.path)
+    with tempfile.TemporaryDirectory(prefix="scratch-", dir=folder) as scratch:
+        spool = Spool(Path(scratch), spec.image_size, spec.channels)
+        spool.fill(reading)
+        splits = write_splits(folder, spool, match(spool, classes, spec.name), classes)
+    origin = {"source": str(source.path.resolve()), "form": reading.form}
+    store.write_index(folder, store.Index(spec.name, splits, origin=origin))
+
+
+def _read(source: Source) -> tuple[ClassList, Reading]:
+    from harness.datasets.classes import ClassList, ListedClass
+    from harness.datasets.forms import Item, Reading
+    from harness.datasets.forms.class_folders import places_of_images
+
+    places = places_of_images(source, 1)
+    table = _table(source)
+    found: dict[str, tuple[SplitName, list[File]]] = {}
+    for (parent, name), files in sorted(places.items()):
+        split = table.get(name) if table else TOP_FOLDERS.get(parent.rpartition("/")[2].lower())
+        if split is None:
+            continue
+        if name in found:
+            raise DataError(f"{source.path}: the class {name!r} is there twice; a class may be in one split only")
+        found[name] = (split, files)
+    absent = sorted(set(table) - set(found))
+    if absent:
+        raise DataError(
+            f"{source.path}: no folder of images for {len(absent)} classes of its table, {absent[0]!r} first"
+        )
+    if not found:
+        raise DataError(
+            f"{source.path}: no folder of images a class under train/, val/ or test/, and no table 'split,class' that "
+            "names such folders: arrange the images so; test/ alone is enough to score a trained run"
+        )
+    classes = ClassList(ListedClass(split, name) for name, (split, _) in found.items())
+    items = (Item(split, name, file, file.name) for name, (split, files) in found.items() for file in files)
+    count = sum(len(files) for _, files in found.values())
+    return classes, Reading("a folder of images a class", count, items, resize=True)
+
+
+def _table(source: Source) -> dict[str, SplitName]:
+    """Class → split from a CSV at the top with the columns ``split`` and ``class``; empty where there is none."""
+    import csv
+
+    from harness.datasets.sources.files import read
+
+    table: dict[str, SplitName] = {}
+    for name, file in source.files.items():
+        if "/" in name or not name.lower().endswith(".csv"):
+            continue
+        try:
+            lines = list(csv.DictReader(read(file).decode("utf-8-sig").splitlines()))
+        except (UnicodeDecodeError, csv.Error):
+            raise DataError(f"{file.name}: not a CSV table in UTF-8: save it again as one") from None
+        for line in lines if lines and {"split", "class"} <= set(lines[0]) else ():
+            split = TOP_FOLDERS.get((line["split"] or "").strip().lower())
+            label = (line["class"] or "").strip()
+            if split is None or table.get(label, split) != split:
+                raise DataError(
+                    f"{file.name}: puts the class {label!r} in {line['split']!r}: use train, val or test, once a class"
+                )
+            table[label] = split
+    return table
+
+
+FOLDER = DatasetSpec(
+    name="folder",
+    title="your own images: folder:PATH, with train/, val/, test/ or a table 'split,class', a folder a class",
+    image_size=SIZE,
+    open=_open,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    augmentation=Augmentation(crop_padding=8, jitter=0.4, flip=True),
+    licence="yours",
+    citation="yours",
+    obtain="your own images, a folder a class: docs/datasets.md",
+    takes_argument=True,
+)

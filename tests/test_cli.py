@@ -1,0 +1,161 @@
+"""harness/cli: the command as a person types it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SMALL = ["--budget", "images=640", "--episodes", "20", "--queries", "5", "--device", "cpu", "--threads", "1"]
+
+
+@pytest.fixture
+def harness(tmp_path):
+    """Run ``harness`` in an empty folder."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "harness.cli.main", *arguments],
+            cwd=tmp_path, env={**os.environ, "COLUMNS": "120", **environment}, text=True, capture_output=True,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["methods"], ["methods", "skd"], ["datasets"], ["backbones"], ["classifiers"], ["bench", "-h"]]
+)
+def test_lists_and_help_import_no_torch(arguments):
+    code = (
+        "import sys; from harness.cli.main import main; status = main(sys.argv[1:]);"
+        "heavy = {'torch', 'torchvision', 'sklearn', 'scipy', 'matplotlib', 'learn2learn'} & set(sys.modules);"
+        "sys.exit(f'{heavy} {status}' if heavy or status else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *arguments], text=True, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+def test_methods_lists_what_is_installed(harness):
+    result = harness("methods")
+    assert result.returncode == 0
+    for name in ("skd", "rfs", "protonet", "pixels", "untrained"):
+        assert any(line.startswith(f"{name} ") for line in result.stdout.splitlines()), name
+    assert "broken" not in result.stdout
+
+
+def test_a_method_shows_its_options_and_presets(harness):
+    text = harness("methods", "skd").stdout
+    for word in ("alpha", "float", "2.0", "weight of Gen-0's self-supervised loss", "preset quick", "reference-code"):
+        assert word in text, word
+
+
+def test_bench_prints_a_table_on_standard_output_and_the_rest_elsewhere(harness, tmp_path):
+    result = harness("bench", "--methods", "rfs", *SMALL)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("## glyphs\n\n| method")
+    for row in ("pixels", "untrained", "rfs/simple", "rfs/distill-1"):
+        assert f"\n| {row} " in result.stdout.replace("**", "")
+    assert "rfs/simple seed 0" in result.stderr
+    again = harness("report", "runs")
+    assert again.stdout == result.stdout
+    assert harness("bench", "--methods", "rfs", *SMALL).stdout == result.stdout
+
+
+def test_report_writes_every_text_format(harness, tmp_path):
+    assert harness("bench", "--methods", "rfs", "--no-floors", *SMALL).returncode == 0
+    for name, marker in (("table.md", "| method"), ("table.csv", "accuracy"), ("table.tex", "\\toprule")):
+        assert harness("report", "runs", "-o", name).returncode == 0
+        assert marker in (tmp_path / name).read_text()
+    parsed = json.loads(harness("report", "runs", "--format", "json").stdout)
+    assert [row["name"] for row in parsed["tables"][0]["rows"]] == ["rfs/simple", "rfs/distill-1"]
+
+
+def test_evaluate_scores_again_without_training(harness, tmp_path):
+    assert harness("bench", "--methods", "rfs", "--no-floors", *SMALL).returncode == 0
+    weights = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/stages/*/*/weights.safetensors")}
+    result = harness("evaluate", "runs", "--classifier", "ridge", "--episodes", "40", "--shots", "2")
+    assert result.returncode == 0, result.stderr
+    assert "ridge, l2" in result.stdout
+    assert "5-way 2-shot" in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
+
+
+def test_power_says_how_many_episodes_it_takes(harness):
+    assert harness("bench", "--methods", "rfs", *SMALL).returncode == 0
+    result = harness("power", "runs", "--baseline", "rfs/simple", "--difference", "2")
+    assert result.returncode == 0, result.stderr
+    assert "episodes at 1 seed" in result.stdout
+    assert "rfs/distill-1" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench", "--methods", "protonett"], "unknown method 'protonett'. Did you mean 'protonet'?"),
+        (["bench", "--dataset", "glyps"], "unknown dataset 'glyps'. Did you mean 'glyphs'?"),
+        (["bench", "--set", "skd.alfa=2"], "unknown option of skd 'alfa'. Did you mean 'alpha'?"),
+        (["bench", "--set", "alpha=2"], "LABEL.OPTION=VALUE"),
+        (["bench", "--preset", "papre"], "Did you mean 'paper'?"),
+        (["bench", "--backbone", "resnet"], "Did you mean 'resnet12'?"),
+        (["bench", "--classifier", "logistik"], "Did you mean 'logistic'?"),
+        (["bench", "--shots", "one"], "--shots 'one': 'one' is not a int"),
+        (["bench", "--way", "300"], "109"),
+        (["bench", "--queries", "40"], "36"),
+        (["bench", "--executor", "cloud"], "unknown executor 'cloud'"),
+        (["bench", "--device", "tpu"], "tpu"),
+        (["bench", "--precision", "8"], "8"),
+        (["bench", "--epochs", "3"], "--epochs"),
+        (["bench", "nothing.toml"], "cannot read the plan nothing.toml"),
+        (["bench", "--output", "/proc/nowhere"], "cannot write to /proc/nowhere"),
+        (["bench", "--dataset", "CIFAR-FS", "--data-root", "empty"], "harness data prepare CIFAR-FS"),
+        (["report", "nothing"], "nothing holds no bench"),
+        (["report", "runs", "--format", "pdf"], "runs holds no bench"),
+        (["methods", "skdd"], "Did you mean 'skd'?"),
+        (["benhc"], "benhc"),
+    ],
+)
+def test_mistakes_are_one_line_with_status_2(harness, tmp_path, arguments, message):
+    result = harness(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert message in result.stderr
+    assert not list(tmp_path.glob("runs/stages/*"))
+
+
+def test_a_failed_row_gives_status_1_and_a_table(harness):
+    result = harness("bench", "--methods", "rfs", *SMALL, "--set", "rfs.learning_rate=1e30")
+    assert result.returncode == 1
+    assert "rfs/simple failed: seed 0: the loss is not finite" in result.stdout
+    assert "| pixels" in result.stdout.replace("**", "")
+
+
+def test_a_worker_that_dies_is_a_failed_row(harness, tmp_path):
+    folder = tmp_path / "site" / "harness_crash-1.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-crash\nVersion: 1\n")
+    (folder / "entry_points.txt").write_text("[harness]\ncrash = crash\n")
+    (tmp_path / "site" / "crash.py").write_text(
+        "import os, harness\n"
+        "def fit(context, learner):\n    os.kill(os.getpid(), 9)\n"
+        "def build(context):\n"
+        "    from harness.networks import FeatureNetwork\n    return FeatureNetwork(context)\n"
+        "CRASH = harness.MethodSpec('crash', 'dies', '', harness.MethodOptions,"
+        " lambda options: [harness.Stage('crash', build, fit)])\n"
+        "@harness.hookimpl\ndef harness_methods():\n    return [CRASH]\n"
+    )
+    result = harness("bench", "--methods", "crash", *SMALL[2:], PYTHONPATH=str(tmp_path / "site"))
+    assert result.returncode == 1
+    assert "ended by SIGKILL" in result.stdout
+    assert "| untrained" in result.stdout.replace("**", "")
+
+
+def test_doctor_names_versions_data_and_plugins(harness):
+    result = harness("doctor")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for word in ("torch", "glyphs: train 153 classes", "CIFAR-FS: not usable", "data root"):
+        assert word in result.stdout, word
