@@ -5,8 +5,9 @@ Images come as uint8 (B, H, W, C), pixels 0..255, and leave as normalised float3
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from harness.types import Augmentation
 
 LUMA = (0.2989, 0.587, 0.114)  # of red, green, blue, as torchvision weighs them
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
+GROUP_PIXELS = 2**19  # that ``Augmenter.stream`` changes at once: 512 images of 32×32, a batch of 84×84
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,27 @@ class Augmenter:
         jitter_(planes, parameters.factors, parameters.order)
         planes.sub_(self._mean[:, None, None]).div_(self._std[:, None, None])
         return planes.contiguous(memory_format=torch.channels_last)
+
+    def stream(
+        self, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], parameters: Parameters
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Each batch as ``apply`` changes it, with its labels, in order.
+
+        Several small batches are changed at once, which spares the processor half the time and a GPU most launches.
+
+        Args:
+            batches: images (B, H, W, C) uint8 and labels (B,).
+            parameters: of all their images, one batch after the other.
+        """
+        waiting, done = iter(batches), 0
+        for first in waiting:
+            more = GROUP_PIXELS // first[0][..., 0].numel() - 1
+            group = [first, *islice(waiting, max(0, more))]
+            images = torch.cat([images for images, _ in group])
+            changed = self.apply(images, parameters[done : done + len(images)])
+            done += len(images)
+            sizes = [len(labels) for _, labels in group]
+            yield from zip(changed.split(sizes), [labels for _, labels in group], strict=True)
 
     def _to(self, device: torch.device) -> None:
         if self._mean.device != device:  # once: a copy to the device a step would stall it

@@ -35,6 +35,10 @@ class Batches(Protocol):
     def size(self) -> int:
         """Images a step, B."""
 
+    @property
+    def divisible(self) -> bool:
+        """Whether a batch may be divided over several processes."""
+
     def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:
         """Indices (steps, B) int64 into the split."""
 
@@ -44,6 +48,7 @@ class ShuffledBatches:
     """Every image once an epoch, in a new order; the last partial batch is dropped."""
 
     size: int
+    divisible: bool = True
 
     def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:
         order = generator.permutation(len(split))
@@ -59,6 +64,7 @@ class EpisodicBatches:
     k_shot: int
     n_query: int
     per_epoch: int = 100
+    divisible: bool = False  # a query needs all class means of its episode
 
     @property
     def size(self) -> int:

@@ -47,6 +47,13 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
+class RanksNeeded:
+    """A training in several processes has begun and waits for the others at ``port``. For the executor."""
+
+    port: int
+
+
+@dataclass(frozen=True)
 class Note:
     """Something that the user should know of a job under way."""
 

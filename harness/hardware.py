@@ -113,7 +113,7 @@ def choose_hardware(device: str = "auto", precision: str = "auto", threads: int 
 
 
 def check_names(device: str, precision: str) -> None:
-    """Raises UnknownName where there is no such kind of device or precision. Whether this machine has it takes torch."""
+    """Raises UnknownName where there is no such kind of device or precision, in this machine or any."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise UnknownName("device", device, (*DEVICES, "cuda:0"))
     if precision not in PRECISIONS:

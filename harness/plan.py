@@ -47,7 +47,7 @@ class BenchPlan(BaseModel):
     budget: int | None = Field(None, gt=0, description="images seen by every trained stage")
     set: Mapping[str, Any] = Field({}, description="options, as skd.alpha")
     sweep: Mapping[str, tuple[Any, ...]] = Field({}, description="values to try of options, a method each: skd.beta")
-    rows: tuple[str, ...] = Field((), description="rows to show, as */gen1; a stage that none of them needs is left out")
+    rows: tuple[str, ...] = Field((), description="rows to show, as */gen1; what none of them needs is left out")
     train_on: Literal["train", "trainval"] = Field("train", description="base classes alone, or with validation's")
     test_dataset: str | None = Field(None, description="test on the novel classes of another dataset")
     score_on: Literal["test", "val"] = Field("test", description="score on the novel classes, or on validation's")

@@ -12,7 +12,9 @@ from typing import Any
 
 import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
+import harness
 from harness import hookspecs
 from harness.errors import HarnessError, PluginError, UnknownName, one_line
 from harness.types import BackboneSpec, ClassifierSpec, DatasetSpec, MethodSpec, ReporterSpec
@@ -48,6 +50,7 @@ class Catalogue:
         self._offered: dict[str, dict[str, Any]] = {kind: {} for kind, _ in OFFERS.values()}
         self._owner: dict[tuple[str, str], str] = {}
         self._clashes: dict[tuple[str, str], str] = {}
+        self._off: set[Any] = set()  # notifying implementations that have raised
         for name, plugin in plugins:
             self.add(name, plugin)
 
@@ -61,7 +64,7 @@ class Catalogue:
             plugin = entry.dist.name if entry.dist else entry.name
             try:
                 _refuse_newer_api(entry.dist)
-                with contextlib.redirect_stdout(sys.stderr):  # standard output is for tables
+                with _standard_output_kept():
                     module = entry.load()
             except (Exception, SystemExit) as error:
                 catalogue.broken.append(Broken(plugin, one_line(error), entry.name))
@@ -72,8 +75,9 @@ class Catalogue:
     def add(self, plugin: str, module: Any, name: str = "") -> None:
         """Take in what ``module`` offers; if it breaks the contract, none of it, and list it in ``broken``."""
         try:
-            self._register(plugin, module)
-            offers = [(kind, spec) for kind, spec in self._offers_of(plugin)]
+            with _standard_output_kept():
+                self._register(plugin, module)
+                offers = list(self._offers_of(plugin))
         except (Exception, SystemExit) as error:
             if self._manager.has_plugin(plugin):
                 self._manager.unregister(name=plugin)
@@ -98,18 +102,23 @@ class Catalogue:
             for implementation in getattr(self._manager.hook, hook).get_hookimpls():
                 if implementation.plugin_name != plugin:
                     continue
-                for spec in implementation.function() or ():
+                offered = implementation.function()
+                if not isinstance(offered, Iterable | None):
+                    raise PluginError(f"{hook}() returned a {type(offered).__name__}: put it into a list")
+                for spec in offered or ():
                     if not isinstance(spec, expected):
                         raise PluginError(f"{hook}() returned a {type(spec).__name__}, not a {expected.__name__}")
-                    _validate(spec)
+                    validate(spec)
                     yield kind, spec
 
     def _offer(self, plugin: str, kind: str, spec: Any) -> None:
-        owner = self._owner.setdefault((kind, spec.name), plugin)
-        if spec.name not in self._offered[kind] and owner == plugin:
+        if (kind, spec.name) not in self._owner:
+            self._owner[kind, spec.name] = plugin
             self._offered[kind][spec.name] = spec
             return
-        reason = f"{kind} {spec.name!r} is offered by {owner} and again by {plugin}: uninstall one of them"
+        owner = self._owner[kind, spec.name]
+        remedy = "uninstall one of them" if owner != plugin else "one of them needs another name"
+        reason = f"{kind} {spec.name!r} is offered by {owner} and again by {plugin}: {remedy}"
         self._offered[kind].pop(spec.name, None)
         self._clashes[kind, spec.name] = reason
         self.broken.append(Broken(plugin, reason, spec.name))
@@ -179,26 +188,36 @@ class Catalogue:
 
     def notify(self, hook: str, report: Callable[[str], None], **arguments: Any) -> None:
         """Call each implementation of a notifying hook on its own. One that raises is reported and switched off."""
-        for implementation in list(getattr(self._manager.hook, hook).get_hookimpls()):
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation in self._off:
+                continue
             try:
-                implementation.function(**{name: arguments[name] for name in implementation.argnames})
-            except Exception as error:
+                with _standard_output_kept():
+                    implementation.function(**{name: arguments[name] for name in implementation.argnames})
+            except (Exception, SystemExit) as error:
                 report(f"{implementation.plugin_name}: {hook} failed and is switched off: {one_line(error)}")
-                self._manager.unregister(name=implementation.plugin_name)
+                self._off.add(implementation)
+
+
+def _standard_output_kept() -> contextlib.AbstractContextManager[Any]:
+    """Inside, what a plugin prints goes to standard error: standard output is for tables."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _refuse_newer_api(distribution: importlib.metadata.Distribution | None) -> None:
     for line in (distribution.requires or []) if distribution else []:
         with contextlib.suppress(InvalidRequirement):
             requirement = Requirement(line)
-            if requirement.name != DISTRIBUTION or (requirement.marker and not requirement.marker.evaluate()):
+            other = canonicalize_name(requirement.name) != DISTRIBUTION
+            if other or (requirement.marker and not requirement.marker.evaluate()):
                 continue
-            installed = importlib.metadata.version(DISTRIBUTION)
+            installed = harness.__version__
             if not requirement.specifier.contains(installed, prereleases=True):
                 raise PluginError(f"it needs {requirement}, installed is {installed}: pip install -U '{requirement}'")
 
 
-def _validate(spec: Any) -> None:
+def validate(spec: Any) -> None:
+    """Raises PluginError where a spec breaks the contract in a way that shows without running it."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", spec.name):
         raise PluginError(f"the name {spec.name!r} may hold letters, digits, '.', '_' and '-' only")
     if isinstance(spec, MethodSpec):

@@ -84,6 +84,11 @@ class Trainer:
         """
         self._phase += 1
         batches = batches or ShuffledBatches(options.batch_size)
+        if self.devices > 1 and (not batches.divisible or batches.size % self.devices):
+            raise HarnessError(
+                f"batches of {batches.size} images cannot be divided over {self.devices} processes: use --devices 1"
+                + (" or a batch_size that is a multiple" if batches.divisible else "")
+            )
         length = Length.of(options, len(self._order(batches, 0)), batches.size * copies)
         fabric = self.hardware.fabric(self.devices)
         fabric.launch()
@@ -92,6 +97,8 @@ class Trainer:
         best = _Best()
         start = self._load_checkpoint(network, optimiser, best)
         if start < length.epochs:
+            if fabric.world_size > 1 and fabric.device.type == "cuda":
+                network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # in place but for the outermost module
             wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
             feed = ImageFeed(self.split, fabric.device)
             run = _Run(fabric, wrapped, wrapped_optimiser, loss, options, length, batches.size, copies, feed)
@@ -111,6 +118,8 @@ class Trainer:
         if best.weights is not None:
             network.load_state_dict(best.weights)
         network.eval()
+        if fabric.world_size > 1:
+            torch.distributed.destroy_process_group()
 
     def _epoch(self, run: _Run, steps: np.ndarray, epoch: int) -> dict[str, float]:
         """Train on the batches of ``steps`` (n, B). Returns the mean losses; no step waits for the device."""

@@ -34,8 +34,11 @@ def make_images(classes: ClassList, per_class: int, size: int, channels: int = 3
 SMALL = ClassList(
     ListedClass(split, name, title)
     for split, name, title in [
-        ("train", "n01", "red fox"), ("train", "n02", "grey wolf"), ("val", "n03", "crane"), ("test", "n04", "crane"),
-    ]  # fmt: skip
+        ("train", "n01", "red fox"),
+        ("train", "n02", "grey wolf"),
+        ("val", "n03", "crane"),
+        ("test", "n04", "crane"),
+    ]
 )
 
 
@@ -168,7 +171,9 @@ def _python2(value: Any) -> bytes:
     assert isinstance(value, np.ndarray)
     made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
     dtype = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-    return made + b"(K\x01" + _python2(value.shape) + dtype + b"\x89" + _python2(value.tobytes().decode("latin1")) + b"tb"
+    return (
+        made + b"(K\x01" + _python2(value.shape) + dtype + b"\x89" + _python2(value.tobytes().decode("latin1")) + b"tb"
+    )
 
 
 # ── the real thing ────────────────────────────────────────────────────────────────────────────────

@@ -94,6 +94,19 @@ def test_processes_that_share_a_batch_see_what_one_process_sees():
     assert torch.equal(torch.cat(halves), whole)
 
 
+@pytest.mark.parametrize("size", [8, 200])  # many batches at once; one at a time
+def test_a_stream_gives_each_batch_as_if_alone(size: int):
+    batches = [(some_images(6, size, seed=i), torch.full((6,), i)) for i in range(5)]
+    augmenter, parameters = draw(EVERYTHING, 30)
+    streamed = list(augmenter.stream(iter(batches), parameters))
+    assert len(streamed) == 5
+    for i, (changed, labels) in enumerate(streamed):
+        assert labels.tolist() == [i] * 6
+        assert changed.is_contiguous(memory_format=torch.channels_last)
+        alone = augmenter.apply(batches[i][0], parameters[6 * i : 6 * i + 6])
+        torch.testing.assert_close(changed, alone, rtol=0, atol=1e-6)
+
+
 def test_parameters_are_drawn_evenly_over_their_ranges():
     _, parameters = draw(EVERYTHING, 60_000)
     for edge in (parameters.rows, parameters.cols):

@@ -188,7 +188,7 @@ def test_labels_without_images_and_images_without_labels_are_told(tmp_path: Path
     images = make_images(SMALL, 2, 8)
     make.png_pickles(tmp_path, images, SMALL)
     (tmp_path / "tiered-imagenet" / "val_labels.pkl").unlink()
-    with pytest.raises(DataError, match="val_labels.pkl is missing"):
+    with pytest.raises(DataError, match=r"val_labels\.pkl is missing"):
         prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root")
 
 

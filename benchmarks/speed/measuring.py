@@ -18,6 +18,7 @@ def timed_in_turns(work: Mapping[str, Callable[[], object]], rounds: int, hardwa
     In turns, since other work on a machine comes and goes: what slows one of a round slows its neighbours too, so
     ratios within a round hold where absolute times do not.
     """
+    clock = clock_of(hardware)
     for run in work.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in work}
@@ -25,11 +26,17 @@ def timed_in_turns(work: Mapping[str, Callable[[], object]], rounds: int, hardwa
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             synchronise(hardware)
-            began = time.perf_counter()
+            began = clock()
             work[name]()
             synchronise(hardware)
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(clock() - began)
     return seconds
+
+
+def clock_of(hardware: Hardware) -> Callable[[], float]:
+    """The wall clock; on one thread of the processor, the seconds it gave to this process, whatever else runs."""
+    alone = hardware.device == "cpu" and hardware.threads == 1
+    return time.process_time if alone else time.perf_counter
 
 
 def synchronise(hardware: Hardware) -> None:
@@ -54,7 +61,8 @@ def matrix_peak(hardware: Hardware, precision: str, side: int | None = None) -> 
 
 def conditions(hardware: Hardware, **more: object) -> str:
     """One line that says where and how the numbers below it were measured."""
-    known = {**hardware.describe(), "load when started": f"{os.getloadavg()[0]:.1f}", **more}
+    clock = "of the processor" if clock_of(hardware) is time.process_time else "on the wall"
+    known = {**hardware.describe(), "clock": clock, "load when started": f"{os.getloadavg()[0]:.1f}", **more}
     return "Conditions: " + ", ".join(f"{name} {value}" for name, value in known.items()) + "."
 
 

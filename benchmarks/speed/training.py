@@ -156,12 +156,12 @@ def settings(backbones: list[str], hardware: Hardware, rounds: int, compiled: bo
     return table(("backbone", "settings", "images/s", "times 32, NCHW"), rows)
 
 
-def allocator(backbones: list[str], rounds: int) -> str:
+def allocator(backbones: list[str], threads: str, rounds: int) -> str:
     """The same work in processes with and without ``tune_allocator``, in turns."""
     found: dict[str, dict[str, list[float]]] = {"as it comes": {}, "tuned": {}}
     for _ in range(rounds):
         for name, collected in found.items():
-            command = [sys.executable, __file__, "--child", name, "--backbones", *backbones]
+            command = [sys.executable, __file__, "--child", name, "--threads", threads, "--backbones", *backbones]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             for what, speed in json.loads(output).items():
                 collected.setdefault(what, []).append(speed)
@@ -197,14 +197,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--backbones", nargs="+", default=["conv4", "resnet12"], choices=["conv4", "resnet12"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--compile", action="store_true", help="measure torch.compile too: needs a C++ compiler")
     parser.add_argument("--only", choices=["bare", "settings", "allocator"], help="one of the three measurements")
     parser.add_argument("--child", choices=["as it comes", "tuned"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    hardware = choose_hardware(arguments.device, arguments.precision)
-    if arguments.child != "as it comes":
+    hardware = choose_hardware(arguments.device, arguments.precision, arguments.threads)
+    if arguments.child == "as it comes":
+        torch.set_num_threads(hardware.threads)
+    else:
         prepare_process(hardware)
     if arguments.child:
         print(json.dumps(allocator_child(arguments.backbones, hardware)))
@@ -215,7 +218,7 @@ def main() -> None:
     if arguments.only in (None, "settings"):
         print("## Settings\n\n" + settings(arguments.backbones, hardware, arguments.rounds, arguments.compile))
     if arguments.only in (None, "allocator") and hardware.device == "cpu":
-        print("## The allocator\n\n" + allocator(arguments.backbones, 2))
+        print("## The allocator\n\n" + allocator(arguments.backbones, str(hardware.threads), 2))
     synchronise(hardware)
 
 

@@ -78,12 +78,13 @@ def info(
 ) -> None:
     """Counts, classes, fingerprint and size on disk of a dataset."""
     from harness.datasets import open_dataset
-    from harness.datasets.classes import ROLES
+    from harness.datasets.classes import ROLES, titles
     from harness.plugins import Catalogue
     from harness.types import DataRequest
 
     spec, argument = Catalogue.discover().dataset(name)
     dataset = open_dataset(spec, DataRequest(data_root(root), argument, image_size))
+    known = titles(spec.name)
     typer.echo(f"{spec.name}: {spec.title}")
     for split in dataset.splits:
         height, width, channels = split.images.shape[1:]
@@ -94,7 +95,7 @@ def info(
         if classes:
             counts = _counts(split.labels, split.n_classes)
             for class_name, count in zip(split.class_names, counts, strict=True):
-                typer.echo(f"    {count:6,}  {class_name}")
+                typer.echo(f"    {count:6,}  {class_name}  {known.get(class_name, '')}".rstrip())
     for note in dataset.notes:
         typer.echo(f"  {note}")
     typer.echo(f"  licence: {spec.licence}\n  cite: {spec.citation}\n  from: {spec.obtain}")

@@ -17,6 +17,7 @@ def report(
     format_: Annotated[str | None, typer.Option("--format", help="markdown, csv, json, latex, html.")] = None,
     to: Annotated[Path | None, typer.Option("-o", help="File to write. Default: standard output.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Row to compare all others with: rfs/simple.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder to write the figures to, as PNG, SVG and PDF.")] = None,
     bench: Annotated[str, typer.Option(help="ID of one bench, 'last' or 'all'.")] = "last",
     published: Annotated[
         bool, typer.Option("--published", help="Add published numbers, with a verdict a row.")
@@ -37,9 +38,13 @@ def report(
     text = render(built, chosen_format, catalogue)
     if to is None:
         typer.echo(text, nl=False)
-    else:
-        try:
+    try:
+        if to is not None:
             write_text(to, text)
-        except OSError as error:
-            raise HarnessError(f"cannot write {to}: {error.strerror}") from None
+        if plots is not None:
+            from harness.reports.plots import save_plots
+
+            sys.stderr.write(f"{len(save_plots(built, plots))} files with figures in {plots}\n")
+    except OSError as error:
+        raise HarnessError(f"cannot write {error.filename or to or plots}: {error.strerror}") from None
     return 1 if built.failures else 0

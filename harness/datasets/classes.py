@@ -80,6 +80,13 @@ def published(dataset: str, images: int | None = None, digests: str = "") -> Cla
     return ClassList(_listed(row, images, known) for row in rows(dataset))
 
 
+def titles(dataset: str) -> dict[str, str]:
+    """Class name → what people call it, for datasets whose classes are synsets; empty for others."""
+    if not (FOLDER / f"{dataset}.csv").is_file():
+        return {}
+    return {row["synset"]: row["class_name"] for row in rows(dataset) if row.get("synset")}
+
+
 def _listed(row: dict[str, str], images: int | None, digests: dict[str, str]) -> ListedClass:
     name = row.get("synset") or row["class_name"]
     title = row["class_name"] if row.get("synset") else ""

@@ -44,7 +44,7 @@ def _open(request: DataRequest) -> Dataset:
     from harness.datasets.sources.archives import open_source
 
     path = Path(request.argument or "").expanduser()
-    size = request.image_size or SIZE
+    size = SIZE if request.image_size is None else request.image_size
     if not SIZES[0] <= size <= SIZES[1]:
         raise DataError(f"--image-size {size}: give a number of pixels from {SIZES[0]} to {SIZES[1]}")
     spec = replace(FOLDER, name=f"folder:{path.name}", title=f"the images in {path}", image_size=size)

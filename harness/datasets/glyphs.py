@@ -52,8 +52,12 @@ def _open(request: DataRequest) -> Dataset:
     from harness.datasets import store
     from harness.datasets.locations import cache_root
 
+    root, name = cache_root(), _cache_name()
     try:
-        return store.open_folder(GLYPHS, store.build(cache_root(), _cache_name(), _write))
+        try:
+            return store.open_folder(GLYPHS, store.build(root, name, _write))
+        except DataError:  # damaged
+            return store.open_folder(GLYPHS, store.build(root, name, _write, replace=True))
     except (DataError, OSError) as error:
         log.warning("glyphs is rendered in memory: %s", error)
         return _in_memory()

@@ -8,6 +8,7 @@ A ``DatasetSpec.prepare`` takes a ``PrepareRequest`` and returns the folder that
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shutil
 import tempfile
@@ -80,6 +81,8 @@ def prepare_dataset(
     waiting = f"another process is preparing {spec.name}: waiting for it"
     store.build(request.root, spec.name, write, replace=request.replace, waiting=lambda: request.say(waiting))
     shutil.rmtree(fetched, ignore_errors=True)
+    with contextlib.suppress(OSError):  # other datasets' downloads may be there
+        fetched.parent.rmdir()
     return folder
 
 

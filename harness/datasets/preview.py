@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.datasets.classes import ROLES
+from harness.datasets.classes import ROLES, titles
 from harness.errors import DataError
 from harness.types import Dataset, Split
 
@@ -29,14 +29,15 @@ def write_preview(dataset: Dataset, path: Path) -> None:
     sheet = Image.new("RGB", (TEXT + IMAGES * cell + GAP, height), "white")
     draw = ImageDraw.Draw(sheet)
     font = _font()
-    top = GAP
+    known, top = titles(dataset.spec.name), GAP
     for split in dataset.splits:
         draw.text((GAP, top), f"{ROLES[split.name]} ({split.name}): {split.n_classes} classes", "black", font)
         top += 14
         for label in np.linspace(0, split.n_classes - 1, _rows(split)).astype(int):
             places = np.flatnonzero(split.labels == label)
             chosen = places[np.linspace(0, len(places) - 1, min(IMAGES, len(places))).astype(int)]
-            draw.text((GAP, top + cell // 2 - 6), split.class_names[label][:30], "black", font)
+            name = split.class_names[label]
+            draw.text((GAP, top + cell // 2 - 6), known.get(name, name)[:30], "black", font)
             for column, pixels in enumerate(np.asarray(split.images[np.unique(chosen)])):
                 picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
                 sheet.paste(picture, (TEXT + column * cell, top))

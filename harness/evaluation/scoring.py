@@ -175,7 +175,7 @@ def score_episodic(
         with autocast():
             scores = learner.predict(batch)
         name = f"{type(learner).__name__}.predict()"
-        accuracies.append(_accuracies(name, scores.detach(), query_labels[part], episodes))
+        accuracies.append(_accuracies(name, scores, query_labels[part], episodes))
     return np.concatenate(accuracies)
 
 
@@ -204,6 +204,7 @@ def _accuracies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) 
         raise PluginError(f"{name} returned {found}; scores must be a tensor (E, Q, n_way), here {expected}")
     if bool(scores.isnan().any()):
         raise PluginError(f"{name} returned scores that are NaN")
+    scores = scores.detach()
     highest = scores == scores.amax(dim=2, keepdim=True)  # (e, Q, n_way)
     hit = highest.gather(2, torch.from_numpy(labels).to(scores.device)[..., None]).squeeze(2)
     return (hit / highest.sum(dim=2)).double().mean(dim=1).cpu().numpy()

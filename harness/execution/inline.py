@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.execution.job import run_job
+from harness.errors import HarnessError
+from harness.execution.work import run_job
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ class InlineExecutor:
         self._catalogue = catalogue
 
     def run(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
+        if job.machine.devices > 1:
+            raise HarnessError("--executor inline is one process: with --devices above 1 use --executor local")
         return run_job(job, self._catalogue, emit)
 
     def close(self) -> None:

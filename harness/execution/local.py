@@ -6,11 +6,11 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from harness.events import RanksNeeded
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
@@ -28,74 +28,79 @@ class LocalExecutor:
 
     def run(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
         receiver, sender = self._context.Pipe(duplex=False)
-        ranks = job.machine.devices
-        port = _free_port() if ranks > 1 else 0
-        workers = [
-            self._context.Process(
-                target=_work, args=(job, sender if rank == 0 else None, rank, port), name=f"{job.name} {rank}"
-            )
-            for rank in range(ranks)
-        ]
-        for worker in workers:
-            worker.start()
+        worker = self._context.Process(target=_work, args=(job, sender), name=job.name)
+        worker.start()
         sender.close()
+        others: list[Any] = []  # the processes that train along, if the job asks for any
         outcome: StageResult | StageFailure | None = None
         try:
             while True:
+                ready = multiprocessing.connection.wait([receiver, *(other.sentinel for other in others)])
+                if any(other.exitcode for other in others):
+                    break
+                others = [other for other in others if other.exitcode is None]
+                if receiver not in ready:
+                    continue
                 try:
                     event = receiver.recv()
                 except EOFError:
                     break
-                if isinstance(event, (StageResult, StageFailure)):
+                if isinstance(event, RanksNeeded):
+                    others = [
+                        self._context.Process(target=_join, args=(job, rank, event.port), name=f"{job.name} {rank}")
+                        for rank in range(1, job.machine.devices)
+                    ]
+                    for other in others:
+                        other.start()
+                elif isinstance(event, (StageResult, StageFailure)):
                     outcome = event
                 else:
                     emit(event)
         finally:
-            if outcome is None or isinstance(outcome, StageFailure):
-                for worker in workers:
-                    worker.terminate()
-            for worker in workers:
-                worker.join()
-        return outcome or StageFailure(job.key, _death(workers[0].exitcode))
+            if outcome is None:
+                worker.terminate()
+            for other in others:
+                other.terminate()
+            for process in (worker, *others):
+                process.join()
+        return outcome or StageFailure(job.key, _death(worker.exitcode, [other.exitcode for other in others]))
 
     def close(self) -> None:
         """The fork server ends with this process."""
 
 
-def _work(job: StageJob, sender: Connection | None, rank: int, port: int) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and ends this process
-    if port:
-        os.environ.update(
-            {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(job.machine.devices),
-             "LOCAL_WORLD_SIZE": str(job.machine.devices), "NODE_RANK": "0",
-             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        )  # fmt: skip
-    from harness.execution.job import run_job
+def _work(job: StageJob, sender: Connection) -> None:
+    _obey_parent()
+    from harness.execution.work import run_job
     from harness.plugins import Catalogue
 
-    def emit(event: Any) -> None:
-        if sender is not None:
-            sender.send(event)
+    sender.send(run_job(job, Catalogue.discover(), sender.send))
 
-    emit(run_job(job, Catalogue.discover(), emit))
+
+def _join(job: StageJob, rank: int, port: int) -> None:
+    _obey_parent()
+    from harness.execution.work import join_job
+    from harness.plugins import Catalogue
+
+    join_job(job, Catalogue.discover(), rank, port)
+
+
+def _obey_parent() -> None:
+    """A worker must not outlive a bench that was killed, for its lock would hold up the next; Ctrl-C is the bench's."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _end_with_parent() -> None:
-    """A worker must not outlive a bench that was killed: its lock would hold up the next."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _death(exit_code: int | None) -> str:
+def _death(exit_code: int | None, others: list[int | None]) -> str:
+    if any(code not in (None, 0, -signal.SIGTERM) for code in others):
+        return "a process that trained along ended before its time"
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         hint = ", which is how Linux ends a process when memory runs out" if name == "SIGKILL" else ""

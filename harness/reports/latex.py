@@ -35,7 +35,7 @@ def _section(table: Table) -> str:
 
 
 def _comments(lines: Sequence[str]) -> str:
-    return "".join(f"% {line}\n" for line in lines)
+    return "".join(f"% {' '.join(line.split())}\n" for line in lines)
 
 
 def _tabular(rows: Sequence[Mapping[str, str]]) -> str:
@@ -51,4 +51,5 @@ def _tabular(rows: Sequence[Mapping[str, str]]) -> str:
 def _escape(text: str) -> str:
     if len(text) > 4 and text.startswith("**") and text.endswith("**"):
         return f"\\textbf{{{_escape(text[2:-2])}}}"
-    return "".join(SPECIAL.get(character, character) for character in text)
+    sign = "$-$" if text[:1] == "-" and text[1:2].isdigit() else ""
+    return sign + "".join(SPECIAL.get(character, character) for character in text[1 if sign else 0 :])

@@ -80,7 +80,7 @@ def costs(row: Row) -> dict[str, str]:
     return {
         "images seen": f"{row.images_seen:,.0f}" if trained else "-",
         "training": duration(row.fit_seconds) if trained else "-",
-        "TFLOP": f"{row.flops / 1e12:,.1f}" if trained and row.flops else "-",
+        "TFLOP": f"{row.flops / 1e12:,.{1 if row.flops >= 1e13 else 2}f}" if trained and row.flops else "-",
         "memory": f"{row.peak_memory_bytes / 2**20:,.0f} MiB" if trained and row.peak_memory_bytes else "-",
     }
 
@@ -189,13 +189,13 @@ def conditions(table: Table) -> list[str]:
     """What the numbers hold under, a line each."""
     plan = table.plan
     seeds = plan["seeds"]
-    over_seeds = f" and the {len(seeds)} seeds" if len(seeds) > 2 else ""
+    over_seeds = f", and over the {len(seeds)} seeds" if len(seeds) > 2 else ""
     presets = dict.fromkeys(preset(row) for row in table.rows if row.preset)
     prints = {target: _fingerprints(table, target) for target in ("closed", "open")}
     lines = [
-        f"accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes{over_seeds}, drawn with "
-        "replacement from this very test set; the open interval (new images) and the class interval (new classes) are "
-        "in --format csv, json and html; bold: the highest of its column, which proves nothing by itself",
+        "accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes, drawn with replacement from "
+        f"this very test set{over_seeds}; the open interval (new images) and the class interval (new classes) are in "
+        "--format csv, json and html; bold: the highest of its column, which proves nothing by itself",
         f"episodes, the same for all rows: {counts(table, 'closed')}, {plan['queries']} queries a class, "
         f"episode seed {plan['episode_seed']}",
         f"training seeds: {', '.join(map(str, seeds))}"

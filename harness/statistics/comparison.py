@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.statistics.intervals import LEVEL, Interval, checked, interval
+from harness.statistics.intervals import LEVEL, Interval, checked, class_effects, interval
 from harness.types import Target
 
 
@@ -18,7 +18,7 @@ class Comparison:
     target: Target  # of the episodes; of closed ones every p-value is about this test set only
     difference: Interval  # row minus baseline, a fraction; named after ``target``
     t_p: float  # paired t-test, two-sided: the one that agrees with ``difference``
-    wilcoxon_p: float  # Wilcoxon's signed-rank test, two-sided
+    wilcoxon_p: float  # Wilcoxon's signed-rank test, two-sided; of open episodes without their class effects
     wins: int  # episodes in which the row is the better one
     ties: int
     losses: int
@@ -49,14 +49,16 @@ def compare(
     """
     differences = paired_differences(row, baseline)  # (S, E)
     found = interval(target, differences, classes, n_classes, level)
-    by_episode = checked(differences.mean(axis=0))  # (E,)
+    by_episode = checked(np.round(differences.mean(axis=0), 12))  # (E,)
     wins, losses = int((by_episode > 0).sum()), int((by_episode < 0).sum())
     ties = len(by_episode) - wins - losses
-    return Comparison(target, found, found.p_value, signed_rank_p(by_episode), wins, ties, losses)
+    effects = class_effects(by_episode, classes, n_classes) if target == "open" else None
+    ranked = by_episode if effects is None else np.round(effects.adjusted, 12)
+    return Comparison(target, found, found.p_value, signed_rank_p(ranked), wins, ties, losses)
 
 
 def paired_differences(row: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Row minus baseline, (S, E). What differs by less than rounding could make is a tie.
+    """Row minus baseline, (S, E), rounded to 12 digits so that equal differences are equal, and ties ties.
 
     Raises:
         ValueError: the shapes differ.
@@ -64,8 +66,7 @@ def paired_differences(row: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     first, second = (np.atleast_2d(np.asarray(values, dtype=np.float64)) for values in (row, baseline))
     if first.shape != second.shape:
         raise ValueError(f"accuracies (seeds, episodes) of shapes {first.shape} and {second.shape} cannot be paired")
-    differences = first - second
-    return np.where(np.abs(differences) < 1e-12, 0.0, differences)
+    return np.round(first - second, 12)
 
 
 def signed_rank_p(differences: np.ndarray) -> float:

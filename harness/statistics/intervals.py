@@ -146,29 +146,32 @@ class ClassEffects:
     residual_variance: float  # of an episode
     df: int
     every_class: bool  # each class has an estimate of its own
+    adjusted: np.ndarray  # (E,) the values without class effects: same mean, and the scatter that episodes have
 
 
 def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> ClassEffects | None:
     """The regression of values (E,) on classes (E, n_way); None where too few episodes are left to judge it by."""
     design = incidence(classes, n_classes).astype(np.float64)  # (E, C)
     n_episodes, n_way = classes.shape
-    rank = int(np.linalg.matrix_rank(design))
+    gram = design.T @ design
+    rank = int(np.linalg.matrix_rank(gram, hermitian=True))
     df = n_episodes - rank
     if df < LEAST_DF:
         return None
-    gram = design.T @ design
     inverse = np.linalg.pinv(gram, hermitian=True)  # (C, C)
     share = np.full(n_classes, n_way / n_classes)  # (C,)
     if not np.allclose(gram @ inverse @ share, share):
         return None  # some class was never met
     coefficients = inverse @ design.T @ values  # (C,)
-    residual_variance = float(((values - design @ coefficients) ** 2).sum() / df)
+    residuals = values - design @ coefficients
+    residual_variance = float((residuals**2).sum() / df)
     variance = residual_variance * float(share @ inverse @ share)
     jackknife = n_way**2 / n_classes * coefficients.var(ddof=1)
     scatter = n_way**2 / n_classes * (inverse.trace() - inverse.sum() / n_classes) / (n_classes - 1)
     class_variance = variance + max(0.0, float(jackknife - residual_variance * scatter))
     mean = float(share @ coefficients)
-    return ClassEffects(mean, variance, class_variance, residual_variance, df, every_class=rank == n_classes)
+    adjusted = mean + residuals * math.sqrt(n_episodes / df)  # what the fit took off the scatter is given back
+    return ClassEffects(mean, variance, class_variance, residual_variance, df, rank == n_classes, adjusted)
 
 
 def incidence(classes: np.ndarray, n_classes: int) -> np.ndarray:

@@ -79,13 +79,10 @@ def look_inside(source: Source, scratch: Path) -> Source:
 
 def _list_folder(folder: Path) -> dict[str, File]:
     found: dict[str, File] = {}
-    seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:  # a link that leads back
+        if os.path.islink(parent) and _leads_back(parent):
             folders.clear()
             continue
-        seen.add(real)
         folders.sort()
         for name in sorted(names):
             path = Path(parent) / name
@@ -93,6 +90,12 @@ def _list_folder(folder: Path) -> dict[str, File]:
             if not _is_junk(relative) and path.is_file():
                 found[relative] = on_disk(path)
     return found
+
+
+def _leads_back(link: str) -> bool:
+    """Whether a linked folder holds the link itself."""
+    around = os.path.realpath(os.path.dirname(link))
+    return os.path.commonpath([around, os.path.realpath(link)]) == os.path.realpath(link)
 
 
 def _list_archive(file: File, scratch: Path) -> dict[str, File] | None:

@@ -71,7 +71,10 @@ PROTONET = harness.MethodSpec(
             "as paper, with the 20-way 5-shot training episodes of the 5-shot results",
             {"epochs": 200, "decay_at": tuple(range(20, 200, 20)), "train_way": 20, "train_shot": 5},
         ),
-        "learn2learn": harness.Preset("learn2learn's example: 250 epochs of 100 episodes, the rate halved every 20"),
+        "learn2learn": harness.Preset(
+            "learn2learn's example: 250 epochs of 100 30-way 1-shot episodes, the rate halved every 20 epochs",
+            {"epochs": 250, "decay_at": tuple(range(20, 250, 20)), "train_way": 30, "train_shot": 1},
+        ),
     },
 )
 

@@ -70,8 +70,10 @@ RFS = harness.MethodSpec(
         ),
         "paper": harness.Preset(
             "the paper's schedule and two born-again generations",
-            {"epochs": 90, "decay_at": (45, 60, 75)},
+            {"epochs": 90, "decay_at": (45, 60, 75), "generations": 2},
             {
+                "CIFAR-FS": {"epochs": 90, "decay_at": (45, 60, 75)},
+                "FC100": {"epochs": 90, "decay_at": (45, 60, 75)},
                 "miniImageNet": {"epochs": 100, "decay_at": (60, 80)},
                 "tieredImageNet": {"epochs": 60, "decay_at": (30, 40, 50)},
             },

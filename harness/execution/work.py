@@ -1,0 +1,272 @@
+"""What a worker does with a job: train the stage unless it is trained, score it where it is not scored."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError, PluginError, one_line
+from harness.events import Note, RanksNeeded
+from harness.execution.job import Protocol, StageJob
+from harness.runs import StageFolder, score_key
+from harness.types import (
+    BackboneRequest,
+    BuildContext,
+    Dataset,
+    Episodes,
+    EpisodeSpec,
+    FitContext,
+    Score,
+    Split,
+    Stage,
+    StageFailure,
+    StageResult,
+)
+
+if TYPE_CHECKING:
+    from harness.hardware import Hardware
+    from harness.plugins import Catalogue
+    from harness.training import Trainer
+
+Emit = Callable[[Any], None]
+VALIDATION_EPISODES = 200
+
+
+def run_job(job: StageJob, catalogue: Catalogue, emit: Emit) -> StageResult | StageFailure:
+    """Train and score the stage of ``job``, as far as that is not done; whatever goes wrong is the result's value."""
+    folder = StageFolder(job.folder)
+    with folder.lock(lambda: emit(Note(f"{job.name}: another run is at work on it; waiting"))):
+        try:
+            return Work(job, catalogue, emit).run()
+        except Exception as error:
+            details = traceback.format_exc()
+            folder.save_failure(details)
+            return StageFailure(job.key, one_line(error), details)
+
+
+def join_job(job: StageJob, catalogue: Catalogue, rank: int, port: int) -> None:
+    """Take part in the training of ``job`` as a further process, which writes nothing."""
+    Work(job, catalogue, lambda event: None, rank, port).join()
+
+
+@dataclass
+class Work:
+    """A job under way in this process."""
+
+    job: StageJob
+    catalogue: Catalogue
+    emit: Emit
+    rank: int = 0  # among the processes that train this stage together
+    port: int = 0  # where they meet
+
+    @cached_property
+    def folder(self) -> StageFolder:
+        return StageFolder(self.job.folder)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return self.job.source.open(self.catalogue)
+
+    @cached_property
+    def hardware(self) -> Hardware:
+        from harness.hardware import choose_hardware, prepare_process
+
+        machine = self.job.machine
+        hardware = choose_hardware(machine.device, machine.precision, machine.threads)
+        prepare_process(hardware)
+        return hardware
+
+    def run(self) -> StageResult:
+        """The stage's result, after whatever was missing of it."""
+        scored = self.job.source.scored(self.dataset)
+        episodes = self.job.protocol.sample(scored)
+        keys = [score_key(self.job.key, each, self.job.head, self.job.protocol.seed) for each in episodes]
+        done = self.folder.result(self.job.key, keys)
+        if done is not None:
+            return done
+        learner = self.trained_learner()
+        missing = {key: each for key, each in zip(keys, episodes, strict=True) if self.folder.load_score(key) is None}
+        started = time.perf_counter()
+        scores = self.evaluate(learner, scored, list(missing.values()), keep_features=True)
+        seconds = time.perf_counter() - started
+        for key, score in zip(missing, scores, strict=True):
+            self.folder.save_score(key, score, seconds)
+        result = self.folder.result(self.job.key, keys)
+        if result is None:
+            raise HarnessError(f"{self.job.folder} lost files while they were written: is something deleting them?")
+        return result
+
+    # ── training ─────────────────────────────────────────────────────────────────────────────────
+
+    def trained_learner(self) -> Any:
+        """The stage's learner in eval mode on the device: from its weights if they are there, else trained now."""
+        import torch
+
+        learner = self.build(self.job, self.folder)
+        if self.folder.trained is None:
+            self.folder.save_identity(self.job.identity)
+            trainer = self.fit(learner)
+            self.folder.save_trained(learner, self.record(trainer))
+        else:
+            self.folder.load_weights(learner)
+        if isinstance(learner, torch.nn.Module):
+            learner.to(self.hardware.device).to(memory_format=torch.channels_last).eval()
+        return learner
+
+    def join(self) -> None:
+        """Train along with the process of rank 0, without keeping anything."""
+        self.fit(self.build(self.job, self.folder))
+
+    def fit(self, learner: Any) -> Trainer | None:
+        """Train ``learner`` in place, from its last checkpoint if there is one. None: there is nothing to train."""
+        from harness.randomness import derive
+        from harness.training import Trainer
+
+        stage, train = self.stage(self.job), self.dataset.train
+        if stage.fit is None:
+            return None
+        if train is None:
+            raise HarnessError(f"{self.dataset.spec.name} has no train split, so nothing can be trained on it")
+        if self.job.machine.devices > 1:
+            self._meet()
+        seed = derive(self.job.seed, "fit", self.job.depth)
+        trainer = Trainer(
+            train,
+            self.dataset.spec,
+            self.hardware,
+            seed,
+            self.folder.path,
+            self.emit,
+            validate=self.validator(),
+            devices=self.job.machine.devices,
+        )
+        context = FitContext(
+            **vars(self.context(self.job, self.folder)),
+            train=train,
+            val=self.dataset.val,
+            parent=self.parent(stage),
+            seed=seed,
+            trainer=trainer,
+        )
+        started = time.perf_counter()
+        stage.fit(context, learner)
+        trainer.seconds = trainer.seconds or time.perf_counter() - started
+        if self.rank == 0:
+            self.folder.save_metrics(trainer.history)
+        return trainer
+
+    def record(self, trainer: Trainer | None) -> dict[str, Any]:
+        """What a training cost, and where it ran."""
+        from harness.hardware import peak_memory_bytes
+
+        return {
+            "images_seen": trainer.images_seen if trainer else 0,
+            "fit_seconds": trainer.seconds if trainer else 0.0,
+            "flops": trainer.flops if trainer else 0,
+            "peak_memory_bytes": peak_memory_bytes(self.hardware) if trainer else 0,
+            "n_classes": self.context(self.job, self.folder).n_classes,
+            "conditions": self.hardware.describe(),
+            "label": self.job.label,
+        }
+
+    def parent(self, stage: Stage) -> Any:
+        """The parent's learner with its trained weights, frozen; None where the stage has no parent."""
+        if stage.parent is None or self.job.parent_folder is None:
+            return None
+        folder = StageFolder(self.job.parent_folder)
+        learner = self.build(replace(self.job, stage=stage.parent, depth=self.job.depth - 1), folder)
+        folder.load_weights(learner)
+        if hasattr(learner, "requires_grad_"):
+            learner.eval().requires_grad_(False)
+        return learner
+
+    def stage(self, job: StageJob) -> Stage:
+        return next(
+            stage for stage in self.catalogue.method(job.method).stages(self.options) if stage.name == job.stage
+        )
+
+    @cached_property
+    def options(self) -> Any:
+        return self.catalogue.method(self.job.method).options.model_validate(dict(self.job.options))
+
+    def build(self, job: StageJob, folder: StageFolder) -> Any:
+        """An untrained learner of a job's stage, initialised from the job's own seed."""
+        from harness.randomness import seeded
+
+        with seeded(job.seed, "init", job.depth):
+            return self.stage(job).build(self.context(job, folder))
+
+    def context(self, job: StageJob, folder: StageFolder) -> BuildContext:
+        trained, train = folder.trained, self.dataset.train
+        n_classes = trained["n_classes"] if trained else train.n_classes if train else 0
+        return BuildContext(self.dataset.spec, n_classes, self.options, self.backbone)
+
+    def backbone(self) -> Any:
+        """A new backbone, from the weights file if the job has one."""
+        job, spec = self.job, self.dataset.spec
+        if job.backbone is None:
+            raise PluginError(f"{job.method} asked for a backbone, but its MethodSpec says uses_backbone=False")
+        found, argument = self.catalogue.backbone(job.backbone)
+        network = found.build(BackboneRequest(spec.image_size, spec.channels, argument))
+        if job.weights is not None:
+            from harness.backbones import load_weights
+
+            load_weights(network, job.weights)
+        return network
+
+    def _meet(self) -> None:
+        """Tell torch.distributed where the processes of this training meet; rank 0 asks for the others."""
+        if self.rank == 0:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = int(probe.getsockname()[1])
+        os.environ.update(
+            RANK=str(self.rank), LOCAL_RANK=str(self.rank), NODE_RANK="0", WORLD_SIZE=str(self.job.machine.devices),
+            MASTER_ADDR="127.0.0.1", MASTER_PORT=str(self.port),
+        )  # fmt: skip
+        if self.rank == 0:
+            self.emit(RanksNeeded(self.port))
+
+    # ── scoring ──────────────────────────────────────────────────────────────────────────────────
+
+    def evaluate(
+        self, learner: Any, split: Split, episodes: Sequence[Episodes], keep_features: bool = False
+    ) -> list[Score]:
+        """A score for each of ``episodes`` under the job's head."""
+        from harness.evaluation import evaluate
+
+        head = self.job.head
+        return evaluate(
+            learner,
+            split,
+            episodes,
+            head,
+            self.catalogue.classifier(head.classifier).load() if head else None,
+            augmentation=self.dataset.spec.augmentation,
+            view_seed=self.job.protocol.seed,
+            device=self.hardware.device,
+            autocast=self.hardware.autocast,
+            base=self.dataset.train,
+            features_cache=self.folder.embeddings if keep_features else None,
+        )
+
+    def validator(self) -> Callable[[Any], float] | None:
+        """What scores a network on validation episodes with the method's own head, whatever the test is asked to be."""
+        val = self.dataset.val
+        if val is None:
+            return None
+        smallest = int(min((val.labels == label).sum() for label in range(val.n_classes)))
+        spec = EpisodeSpec(min(5, val.n_classes), 1, min(15, smallest - 1))
+        episodes = Protocol((spec,), VALIDATION_EPISODES, seed=0, targets=("closed",)).sample(val)
+        own_head = replace(self, job=replace(self.job, head=self.catalogue.method(self.job.method).head))
+
+        def validate(network: Any) -> float:
+            return float(own_head.evaluate(network, val, episodes)[0].accuracies.mean())
+
+        return validate

@@ -1,0 +1,103 @@
+"""The contract of a method, checked by training it for seconds in the real pipeline."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.testing.check import Check, demand, first, tried
+from harness.types import Dataset, MethodSpec
+
+if TYPE_CHECKING:
+    from harness.plugins import Catalogue
+
+LIGHT = """
+import importlib, sys
+from harness.plugins import validate
+from harness.types import MethodSpec
+for name in sys.argv[1:]:
+    for value in list(vars(importlib.import_module(name)).values()):
+        if isinstance(value, MethodSpec):
+            validate(value)
+sys.exit(3 if "torch" in sys.modules else 0)
+"""
+
+
+def check_method(spec: MethodSpec, dataset: Dataset | None = None, options: Mapping[str, Any] | None = None) -> None:
+    """Check that a method keeps the contract, by training every stage of it a few times on a tiny dataset.
+
+    Args:
+        spec: the method.
+        dataset: what it is trained on; ``tiny_dataset()`` by default.
+        options: values for its options, where its preset ``quick`` (else its first one, else its defaults) with
+            1,600 images a stage would take too long.
+    Raises:
+        PluginError: a promise that it breaks, and how.
+    """
+    demand(spec.name, method_checks(spec, dataset, options))
+
+
+def method_checks(
+    spec: MethodSpec, dataset: Dataset | None = None, options: Mapping[str, Any] | None = None
+) -> Iterator[Check]:
+    """The checks of ``check_method``, one after the other. They end where one fails that the rest build on."""
+    from harness.plugins import Catalogue, validate
+
+    installed = Catalogue.discover()
+    for claim, find in (
+        ("its spec is valid", lambda: validate(spec)),
+        ("its head exists", lambda: _head(spec, installed)),
+        ("every preset resolves on every dataset", lambda: _presets(spec, installed)),
+        ("importing it imports no torch", lambda: _light(spec)),
+    ):
+        check = tried(claim, find)
+        yield check
+        if check.problem is not None:
+            return
+
+    from harness.testing.trial import Trial
+
+    with tempfile.TemporaryDirectory(prefix="harness-check-") as folder:
+        yield from Trial(spec, dataset, options or {}, installed, Path(folder)).checks()
+
+
+def _head(spec: MethodSpec, installed: Catalogue) -> str | None:
+    from harness.evaluation import transforms
+
+    if spec.head is None:
+        return None
+    if spec.head.views < 1:
+        return f"it has {spec.head.views} views; 1 is the image alone"
+    installed.classifier(spec.head.classifier)
+    transforms.check(spec.head.transform)
+    return None
+
+
+def _presets(spec: MethodSpec, installed: Catalogue) -> str | None:
+    from harness.options import resolve
+
+    for preset in spec.presets or [""]:
+        for name in installed.datasets:
+            spec.stages(resolve(spec, preset, name))
+    return first(
+        f"the preset {name!r} has no description" for name, preset in spec.presets.items() if not preset.description
+    )
+
+
+def _light(spec: MethodSpec) -> str | None:
+    """Import the method's module and its package in a process of its own."""
+    module = getattr(spec.stages, "__module__", "__main__")
+    names = [name for name in dict.fromkeys((module.partition(".")[0], module)) if name != "__main__"]
+    if not names or importlib.util.find_spec(names[0]) is None:
+        return None  # defined where it is checked, in no module of its own
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    result = subprocess.run([sys.executable, "-c", LIGHT, *names], env=environment, capture_output=True, text=True)
+    if result.returncode == 3:
+        return f"importing {' and '.join(names)} does: import torch where it is used, in build and fit"
+    return result.stderr.strip().splitlines()[-1] if result.returncode else None

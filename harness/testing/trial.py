@@ -1,0 +1,202 @@
+"""A method trained for seconds, several times, and what that shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from harness.bench import bench
+from harness.events import EpochDone
+from harness.execution.job import StageJob
+from harness.execution.work import Work, run_job
+from harness.hookspecs import hookimpl
+from harness.plan import BenchPlan
+from harness.plugins import Catalogue
+from harness.runs import StageFolder
+from harness.testing.check import Check, first, tried
+from harness.testing.data import tiny_dataset
+from harness.testing.outputs import Probe
+from harness.testing.watching import Watch, near, read_weights, same
+from harness.types import Dataset, MethodSpec, StageFailure, StageResult
+
+IMAGES = 1600  # seen by a stage, where the method counts them
+
+
+class Trial:
+    """Benches of one method on one small dataset, and the checks that need them."""
+
+    def __init__(
+        self, spec: MethodSpec, dataset: Dataset | None, options: Mapping[str, Any], installed: Catalogue, folder: Path
+    ) -> None:
+        self._spec = spec
+        self._data = dataset or tiny_dataset()
+        self._options = options
+        self._folder = folder
+        self._probe = Probe(self._data, spec.transductive)
+        self._watch = Watch(spec, self._data, self._probe)
+        plugin = SimpleNamespace(
+            harness_datasets=hookimpl(lambda: [self._watch.dataset]),
+            harness_backbones=hookimpl(lambda: installed.backbones.values()),
+            harness_classifiers=hookimpl(lambda: installed.classifiers.values()),
+            harness_methods=hookimpl(lambda: [self._watch.watched]),
+        )
+        for name, function in vars(plugin).items():
+            function.__name__ = name
+        self._catalogue = Catalogue([("contract", plugin)])
+
+    def checks(self) -> Iterator[Check]:
+        """Train with seed 0, check what came of it, then train again: interrupted, and with another seed."""
+        with _threads_kept():
+            trained = tried("every stage trains and is scored", lambda: self._train("first", (0,)))
+            yield trained if trained.problem is None else replace(trained, details=self._details)
+            if trained.problem is not None:
+                return
+            watch = self._watch
+            yield Check("training changes the weights and leaves them finite", first(watch.idle))
+            yield Check("training never opens the dataset, test split and all", first(watch.opened))
+            yield Check("it leaves global random generators and torch's settings alone", first(watch.touched))
+            yield Check("each stage names the options that it reads", first(watch.unnamed))
+            yield tried("a budget in images is kept", self._budget)
+            yield tried("all that it has learned is in the weights", lambda: first(self._reloaded()))
+            for claim, problem in self._probe.claims.items():
+                yield tried(claim, lambda problem=problem: first(self._over_learners(problem)))  # type: ignore[misc]
+            yield tried("the same seed gives the same weights, interrupted too", lambda: first(self._interrupted()))
+            yield tried("another seed gives other weights", lambda: first(self._other_seed()))
+
+    # ── training ─────────────────────────────────────────────────────────────────────────────────
+
+    def _train(self, name: str, seeds: Sequence[int], interrupt: bool = False) -> str | None:
+        """Bench the method into a folder of its own; what failed, if anything did."""
+        preset = "quick" if "quick" in self._spec.presets else next(iter(self._spec.presets), "")
+        test = self._data.test
+        plan = BenchPlan(
+            methods=(self._spec.name,), floors=False, dataset=(self._data.spec.name,), preset=preset,
+            backbone="conv4" if self._spec.uses_backbone else None, way=(min(5, test.n_classes) if test else 5,),
+            shots=(1,), queries=4, episodes=6, seeds=tuple(seeds), device="cpu", precision="32", threads=1,
+            budget=IMAGES, set={f"{self._spec.name}.{option}": value for option, value in self._options.items()},
+        )  # fmt: skip
+        executor = _Executor(self._catalogue, interrupt)
+        bench(plan, self._catalogue, executor, self._folder / name, self._folder, lambda event: None)
+        self._jobs = executor.jobs if name == "first" else self._jobs
+        for job, outcome in executor.outcomes:
+            if isinstance(outcome, StageFailure):
+                self._details = outcome.details
+                return f"{job.stage}: {outcome.error}"
+        return None
+
+    _jobs: Sequence[StageJob] = ()
+    _details = ""
+
+    def _weights(self, name: str, seed: int = 0) -> dict[str, Mapping[str, torch.Tensor]]:
+        """The weights of each stage in the bench ``name``."""
+        paths = sorted((self._folder / name).glob(f"stages/*/*-seed{seed}-*"))
+        stages = [path.name.removeprefix(f"{self._spec.name}-").rpartition("-seed")[0] for path in paths]
+        return dict(zip(stages, read_weights(paths), strict=True))
+
+    # ── what came of it ──────────────────────────────────────────────────────────────────────────
+
+    def _budget(self) -> str | None:
+        if "images" not in self._spec.options.model_fields or "images" in self._options:
+            return None
+        for job in self._jobs:
+            seen = (StageFolder(job.folder).trained or {})["images_seen"]
+            if seen and not IMAGES <= seen < 2 * IMAGES:
+                return f"asked for {IMAGES:,} images, {job.stage} counts {seen:,}: hand its options to the trainer"
+        return None
+
+    @cached_property
+    def _learners(self) -> Mapping[str, Any]:
+        """Stage → its learner, built anew and filled with its trained weights."""
+        data = replace(self._data, spec=self._watch.dataset)
+        learners = {}
+        for job in self._jobs:
+            work = Work(job, self._catalogue, lambda event: None)
+            work.dataset = data
+            learners[job.stage] = work.trained_learner()
+        return learners
+
+    def _over_learners(self, problem: Callable[[Any], str | None]) -> Iterator[str]:
+        for stage, learner in self._learners.items():
+            if (found := problem(learner)) is not None:
+                yield f"{stage}: {found}"
+
+    def _reloaded(self) -> Iterator[str]:
+        for stage, learner in self._learners.items():
+            before = self._watch.learned.get(stage)
+            if before is not None and not near(before, self._probe(learner)):
+                yield (
+                    f"{stage}: built anew and filled with its weights, the learner gives other outputs than after fit: "
+                    "keep what it learns in parameters and buffers"
+                )
+
+    def _interrupted(self) -> Iterator[str]:
+        """Train again, each stage stopped after an epoch and resumed; where that ends elsewhere, without a stop too."""
+        yield from filter(None, [self._train("interrupted", (0,), interrupt=True)])
+        differing = list(
+            self._differing("first", "interrupted", "stopped after an epoch and resumed, it ends elsewhere")
+        )
+        if differing:
+            yield from filter(None, [self._train("again", (0,))])
+            yield from self._differing("first", "again", "two trainings with seed 0 differ: use harness.randomness")
+        yield from differing
+
+    def _differing(self, one: str, other: str, what: str) -> Iterator[str]:
+        other_weights = self._weights(other)
+        for stage, weights in self._weights(one).items():
+            if not same(weights, other_weights[stage]):
+                yield f"{stage}: {what}"
+
+    def _other_seed(self) -> Iterator[str]:
+        yield from filter(None, [self._train("first", (1,))])
+        others = self._weights("first", seed=1)
+        for stage, weights in self._weights("first").items():
+            if weights and same(weights, others[stage]):
+                yield f"{stage}: seeds 0 and 1 give the same weights"
+
+
+class _Interrupted(BaseException):
+    """Stands for a process that is killed."""
+
+
+class _Executor:
+    """Runs jobs in this process; asked to, stops each after its first epoch and starts it again."""
+
+    def __init__(self, catalogue: Catalogue, interrupt: bool) -> None:
+        self._catalogue = catalogue
+        self._interrupt = interrupt
+        self.jobs: list[StageJob] = []
+        self.outcomes: list[tuple[StageJob, StageResult | StageFailure]] = []
+
+    def run(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
+        try:
+            outcome = run_job(job, self._catalogue, _stop_after_an_epoch if self._interrupt else emit)
+        except _Interrupted:
+            outcome = run_job(job, self._catalogue, emit)
+        self.jobs.append(job)
+        self.outcomes.append((job, outcome))
+        return outcome
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _stop_after_an_epoch(event: Any) -> None:
+    if isinstance(event, EpochDone):
+        raise _Interrupted
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """A trial runs on one thread; afterwards torch has as many as before."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,147 @@
+"""A method under watch: what its stages read and touch while they build and train."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.types import DataRequest, Dataset, DatasetSpec, MethodSpec, Stage
+
+
+@dataclass
+class Watch:
+    """Notes what goes wrong while stages build and train. ``method`` and ``dataset`` are the watched ones."""
+
+    method: MethodSpec
+    data: Dataset
+    outputs: Callable[[Any], torch.Tensor]  # of a learner, on the images of a check
+    opened: list[str] = field(default_factory=list)  # problems: a stage opened the dataset
+    touched: list[str] = field(default_factory=list)  # … global state was not as before
+    unnamed: list[str] = field(default_factory=list)  # … an option was read that ``reads`` does not name
+    idle: list[str] = field(default_factory=list)  # … training changed nothing, or made something not finite
+    learned: dict[str, torch.Tensor] = field(default_factory=dict)  # stage → outputs right after its last training
+    _inside: str | None = None  # the stage that is building or training now
+
+    @property
+    def watched(self) -> MethodSpec:
+        return replace(
+            self.method, stages=lambda options: [self._stage(stage) for stage in self.method.stages(options)]
+        )
+
+    @property
+    def dataset(self) -> DatasetSpec:
+        return replace(self.data.spec, open=self._open)
+
+    def _open(self, request: DataRequest) -> Dataset:
+        if self._inside is not None:
+            self.opened.append(f"{self._inside} opens the dataset while it trains, and so could see the test split")
+        return replace(self.data, spec=self.dataset)
+
+    def _stage(self, stage: Stage) -> Stage:
+        fit = partial(self._fit, stage) if stage.fit is not None else None
+        return replace(stage, build=partial(self._build, stage), fit=fit)
+
+    def _build(self, stage: Stage, context: Any) -> Any:
+        with self._watching(stage, torch_generator=False):  # the harness has seeded it for this
+            return stage.build(self._recorded(stage, context))
+
+    def _fit(self, stage: Stage, context: Any, learner: Any) -> None:
+        assert stage.fit is not None
+        before = {name: value.clone() for name, value in learner.state_dict().items()}
+        with self._watching(stage):
+            stage.fit(self._recorded(stage, context), learner)
+        after = learner.state_dict()
+        if all(torch.equal(before[name].cpu(), after[name].cpu()) for name in before.keys() & after.keys()):
+            self.idle.append(f"{stage.name}.fit changes no weight of its learner; it trains that in place")
+        for name, value in after.items():
+            if not bool(value.isfinite().all()):
+                self.idle.append(f"{stage.name}: {name} is NaN or infinite")
+        self.learned[stage.name] = self.outputs(learner)
+
+    def _recorded(self, stage: Stage, context: Any) -> Any:
+        return replace(context, options=recorded(context.options, partial(self._read, stage)))
+
+    def _read(self, stage: Stage, option: str) -> None:
+        if option not in stage.reads:
+            self.unnamed.append(
+                f"{stage.name} reads the option {option!r} but its Stage.reads does not name it, so two values would "
+                "share one result"
+            )
+
+    @contextmanager
+    def _watching(self, stage: Stage, torch_generator: bool = True) -> Iterator[None]:
+        before = global_state()
+        self._inside = stage.name
+        try:
+            yield
+        finally:
+            self._inside = None
+        after = global_state()
+        for name, value in before.items():
+            if after[name] != value and (torch_generator or name != "torch's generator"):
+                self.touched.append(f"{stage.name} changes {name}: use harness.randomness, and undo what you set")
+
+
+def global_state() -> Mapping[str, Any]:
+    """What of this process a plugin must leave as it is."""
+    return {
+        "torch's generator": torch.random.get_rng_state().numpy().tobytes(),
+        "numpy's global generator": repr(np.random.get_state()),  # noqa: NPY002
+        "python's global generator": random.getstate(),
+        "torch's number of threads": torch.get_num_threads(),
+        "torch's default dtype": torch.get_default_dtype(),
+        "whether torch records gradients": torch.is_grad_enabled(),
+        "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "torch's matmul precision": torch.get_float32_matmul_precision(),
+        "cuDNN's settings": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
+    }
+
+
+def recorded(options: Any, read: Callable[[str], None]) -> Any:
+    """Options that tell ``read`` the name of each that is looked up; not those that a copy of theirs replaces."""
+    kind = type(options)
+    names = frozenset(kind.model_fields)
+    replaced: dict[int, frozenset[str]] = {}
+    kept: list[Any] = []  # so that no two copies share an id
+
+    class Recorded(kind):  # type: ignore[misc, valid-type]
+        def __getattribute__(self, name: str) -> Any:
+            if name in names and name not in replaced.get(id(self), ()):
+                read(name)
+            return super().__getattribute__(name)
+
+        def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Any:
+            copy = super().model_copy(update=update, deep=deep)
+            replaced[id(copy)] = replaced.get(id(self), frozenset()) | frozenset(update or ())
+            kept.append(copy)
+            return copy
+
+    Recorded.__name__ = Recorded.__qualname__ = kind.__name__
+    return Recorded.model_validate(options.model_dump())
+
+
+def same(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> bool:
+    """Whether two sets of weights are equal bit for bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def near(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether two outputs differ by no more than other kernels make them."""
+    if first.shape != second.shape:
+        return False
+    scale = float(first.abs().amax()) if first.numel() else 0.0
+    return float((first - second).abs().amax()) <= 1e-3 * max(scale, 1e-6) if first.numel() else True
+
+
+def read_weights(folders: Sequence[Any]) -> list[Mapping[str, torch.Tensor]]:
+    """The weights of stages, by tensor name."""
+    from safetensors.torch import load_file
+
+    return [load_file(folder / "weights.safetensors") for folder in folders]

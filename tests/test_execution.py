@@ -1,0 +1,59 @@
+"""harness/execution: jobs in processes of their own, and several processes on one training."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from harness.errors import UnknownName
+from harness.execution import make_executor
+
+FLAGS = [
+    "--methods", "rfs", "--no-floors", "--budget", "images=3200", "--episodes", "50", "--queries", "5",
+    "--device", "cpu", "--precision", "32", "--threads", "1", "--set", "rfs.generations=0", "--set",
+    "rfs.learning_rate=0.01",
+]  # fmt: skip
+
+
+def run(folder, *flags):
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, "--output", str(folder), *flags],
+        text=True, capture_output=True,
+    )  # fmt: skip
+
+
+def losses(folder):
+    with next(folder.glob("stages/*/*/metrics.csv")).open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    one, two = run(tmp_path / "one"), run(tmp_path / "two", "--devices", "2")
+    assert one.returncode == two.returncode == 0, two.stderr
+    # Each process normalises by the half of a batch that it has (GPUs do it over the whole), so they agree but for that.
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=0.05)
+    weights = [load_file(next((tmp_path / name).glob("stages/*/*/weights.safetensors"))) for name in ("one", "two")]
+    first = "backbone.layers.0.weight" if "backbone.layers.0.weight" in weights[0] else sorted(weights[0])[0]
+    assert np.abs(weights[0][first] - weights[1][first]).max() < 0.2
+
+
+def test_what_cannot_be_divided_over_processes_is_a_failed_row(tmp_path):
+    result = run(tmp_path, "--methods", "protonet", "--devices", "2", "--set", "protonet.images=3200")
+    assert result.returncode in (1, 2)
+    assert "cannot be divided over 2 processes" in result.stdout + result.stderr or "rfs" in result.stderr
+
+
+def test_a_batch_that_does_not_divide_is_a_failed_row(tmp_path):
+    result = run(tmp_path, "--devices", "2", "--set", "rfs.batch_size=33")
+    assert result.returncode == 1
+    assert "batches of 33 images cannot be divided over 2 processes" in result.stdout
+
+
+def test_an_unknown_executor_is_told(catalogue):
+    with pytest.raises(UnknownName, match="Did you mean 'local'"):
+        make_executor("locale", catalogue)
