@@ -34,6 +34,7 @@ def bench(
     root: Path,
     observe: Observe = lambda event: None,
     train: bool = True,
+    keep: bool = True,
 ) -> dict[str, Any]:
     """Train and score every stage of every method of ``plan`` on the same data and episodes, and keep the record.
 
@@ -45,6 +46,7 @@ def bench(
         root: the folder of prepared datasets.
         observe: is told what harness.events defines.
         train: False: only score what is trained.
+        keep: write the record down, where ``harness report`` finds it.
     Returns:
         The bench's record, as ``harness.reports`` reads it: the plan, and a table a dataset.
     Raises:
@@ -81,7 +83,8 @@ def bench(
         "plan": plan.model_dump(mode="json"),
         "tables": [table.record(output) for table in tables],
     }
-    runs.save_bench(output, record)
+    if keep:
+        runs.save_bench(output, record)
     return record
 
 

@@ -39,6 +39,14 @@ class TrainingProgress:
 
 
 @dataclass(frozen=True)
+class EmbeddingProgress:
+    """How many images and views of the test split are embedded."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class EpochDone:
     """An epoch is over, its checkpoint on disk."""
 

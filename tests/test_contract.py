@@ -48,11 +48,12 @@ def test_every_installed_classifier_keeps_the_contract(name):
 @pytest.mark.parametrize("name", [name for name, spec in INSTALLED.datasets.items() if not spec.takes_argument])
 def test_every_installed_dataset_keeps_the_contract_or_says_how_to_get_it(name, tmp_path):
     spec = INSTALLED.datasets[name]
-    try:
+    if spec.prepare is None:
         check_dataset(spec, harness.DataRequest(tmp_path))
-    except DataError as error:
-        assert f"harness data prepare {name}" in str(error)
-        assert "\n" not in str(error)
+        return
+    with pytest.raises(DataError, match=f"harness data prepare {name}") as caught:
+        check_dataset(spec, harness.DataRequest(tmp_path))
+    assert "\n" not in str(caught.value)
 
 
 def test_the_dataset_of_the_checks_keeps_the_contract(tmp_path):
@@ -60,6 +61,9 @@ def test_the_dataset_of_the_checks_keeps_the_contract(tmp_path):
 
 
 # ── a method that keeps it, and what breaks it ────────────────────────────────────────────────────
+
+
+COSINE_HEAD = harness.Head("cosine")
 
 
 class Options(harness.TrainingOptions):
@@ -78,7 +82,7 @@ def fit(context, learner):
     context.trainer.run(learner, cross_entropy, context.options)
 
 
-def method(build=build, fit=fit, reads=TRAINING_READS, options=Options, head=harness.Head("cosine"), **about):
+def method(build=build, fit=fit, reads=TRAINING_READS, options=Options, head=COSINE_HEAD, **about):
     stage = harness.Stage("only", build, fit, reads=reads)
     return harness.MethodSpec("mine", "a method", "", options, lambda options: [stage], head=head, **about)
 
@@ -180,8 +184,6 @@ def test_a_look_at_the_dataset_is_found():
 )
 def test_a_touch_of_global_randomness_is_found(touch, what):
     def careless(context, learner):
-        with torch.random.fork_rng(), _numpy_and_python_kept():
-            pass
         touch()
         fit(context, learner)
 
@@ -220,7 +222,7 @@ def test_an_option_that_is_read_but_not_named_is_found():
         assert context.options.noise == 0
         fit(context, learner)
 
-    assert "only reads the option 'noise' but its Stage.reads does not name it" in refused(method(fit=noisy))
+    assert "only reads the option 'noise' but neither its Stage.reads" in refused(method(fit=noisy))
     check_method(method(fit=noisy, reads=(*TRAINING_READS, "noise")), options=SHORT)
 
 
@@ -422,7 +424,7 @@ COSINE = INSTALLED.classifiers["cosine"].load()
         (lambda s, y, q, n: COSINE(s, y, q.sub_(0.1), n), "leaves its inputs"),
         (lambda s, y, q, n: COSINE(s, y, q, n) - 0.01 * s.mean(dim=(0, 1)).sum(), "an episode is judged by itself"),
         (lambda s, y, q, n: COSINE(s, y, q, n) + 1e-2 * torch.arange(q.shape[1])[:, None], "the order of queries"),
-        (lambda s, y, q, n: COSINE(s, y, q, n) + 1e-2 * torch.arange(n), "the numbers of classes"),
+        (lambda s, y, q, n: COSINE(s, y, q, n) + 0.1 * torch.arange(n), "the numbers of classes"),
         (lambda s, y, q, n: COSINE(s, y, q - q.mean(dim=1, keepdim=True), n), "a query is judged by itself"),
     ],
 )
@@ -437,7 +439,7 @@ def test_a_dataset_with_other_counts_or_labels_is_found(tmp_path):
     with pytest.raises(PluginError, match=r"test: it has what its spec counts: no: \(6, 120\), not \(6, 121\)"):
         check_dataset(counted, request)
     shifted = replace(data, test=replace(data.test, labels=data.test.labels + 1))
-    with pytest.raises(PluginError, match="test: its labels are int64, 0..n_classes-1"):
+    with pytest.raises(PluginError, match="test: its labels are int64"):
         check_dataset(replace(data.spec, open=lambda request: shifted), request)
 
 

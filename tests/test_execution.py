@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from harness.errors import UnknownName
+from harness.errors import HarnessError, UnknownName
 from harness.execution import make_executor
 
 FLAGS = [
@@ -42,10 +42,15 @@ def test_two_processes_train_as_one_does(tmp_path):
     assert np.abs(weights[0][first] - weights[1][first]).max() < 0.2
 
 
-def test_what_cannot_be_divided_over_processes_is_a_failed_row(tmp_path):
-    result = run(tmp_path, "--methods", "protonet", "--devices", "2", "--set", "protonet.images=3200")
-    assert result.returncode in (1, 2)
-    assert "cannot be divided over 2 processes" in result.stdout + result.stderr or "rfs" in result.stderr
+def test_episodes_cannot_be_divided_over_processes(tiny):
+    from harness.batches import EpisodicBatches
+    from harness.hardware import choose_hardware
+    from harness.options import TrainingOptions
+    from harness.training import Trainer
+
+    trainer = Trainer(tiny.train, tiny.spec, choose_hardware("cpu", "32", 1), seed=0, devices=2)
+    with pytest.raises(HarnessError, match="batches of 20 images cannot be divided over 2 processes"):
+        trainer.run(None, None, TrainingOptions(), batches=EpisodicBatches(4, 2, 3))
 
 
 def test_a_batch_that_does_not_divide_is_a_failed_row(tmp_path):

@@ -1,6 +1,6 @@
 """Does each interval cover its own truth, and does each test reject a true null as often as it says?
 
-    python benchmarks/statistics/simulate.py [--quick] [--processes N] [--blocks FOLDER] > benchmarks/results/statistics.md
+    python benchmarks/statistics/simulate.py [--quick] [--processes N] [--blocks FOLDER] > statistics.md
 
 Simulates many benchmarks (model.py) and puts the harness's own statistics to them. Results are kept a block of worlds
 at a time in FOLDER, so that the same command continues what was stopped; report.py makes the tables.
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from model import N_CLASSES, N_POOL, SETTINGS, Setting, World, pool, run
 from report import render
+from threadpoolctl import threadpool_limits
 
 from harness.statistics import closed_interval, compare, interval, open_interval, signed_rank_p
 from harness.statistics.intervals import INTERVALS
@@ -61,7 +62,8 @@ def _keep(job: tuple[Setting, int, Path]) -> None:
     if path.exists():
         return
     torch.set_num_threads(1)
-    worlds = [simulate(setting, world) for world in range(block * BLOCK, (block + 1) * BLOCK)]
+    with threadpool_limits(1):
+        worlds = [simulate(setting, world) for world in range(block * BLOCK, (block + 1) * BLOCK)]
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
         np.savez(file, **{name: np.stack([world[name] for world in worlds]) for name in worlds[0]})
@@ -103,16 +105,18 @@ def simulate(setting: Setting, number: int) -> dict[str, np.ndarray]:
         }
         note("truth/these classes", (of_classes.mean, of_classes.standard_error))
         for kind, some in episodes.items():
-            a, b, c = (run(setting, features[method], some) for method in "ABC")
+            a, b = (run(setting, features[method], some) for method in "AB")
+            rows = {"these classes": b}
             if kind == "closed, many":
                 long_run = closed_interval(a)
                 note("truth/this test set", (long_run.mean, long_run.standard_error))
             else:
+                rows["new classes"] = run(setting, features["C"], some)
                 for name in INTERVALS:
                     its = interval(name, a, some.classes, N_CLASSES)
                     note(f"{kind}/{name}", (its.mean, its.standard_error, its.half_width))
-            for null, other in (("these classes", b), ("new classes", c)):
-                for test, p_value in _p_values(other, a, some.classes).items():
+            for null, row in rows.items():
+                for test, p_value in _p_values(row, a, some.classes).items():
                     note(f"p/{null}/{kind}/{test}", p_value)
     return {name: np.array(values) for name, values in found.items()}
 

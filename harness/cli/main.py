@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 def _mount() -> None:
-    from harness.cli import bench, data, doctor, evaluate, lists, power, report
+    from harness.cli import bench, data, doctor, evaluate, lists, power, report, tune
 
     app.command("bench")(bench.bench)
     app.command("methods")(lists.methods)
@@ -33,6 +33,7 @@ def _mount() -> None:
     app.command("evaluate")(evaluate.evaluate)
     app.command("report")(report.report)
     app.command("power")(power.power)
+    app.command("tune")(tune.tune)
     app.command("doctor")(doctor.doctor)
 
 

@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harness.events import BenchStarted, EpochDone, JobDone, JobStarted, Note, TrainingProgress
+from harness.events import BenchStarted, EmbeddingProgress, EpochDone, JobDone, JobStarted, Note, TrainingProgress
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class Display:
                 f"epoch {event.epoch}/{event.epochs}  loss {event.loss:.3f}  {event.images_per_second:,.0f} images/s"
             )
             self._training.update(self._bar, completed=event.images, total=event.total_images, about=about)
+        elif isinstance(event, EmbeddingProgress) and self._bar is not None:
+            about = f"scoring: {event.done:,} of {event.total:,} images and views embedded"
+            self._training.update(self._bar, completed=event.done, total=event.total, about=about)
         elif isinstance(event, EpochDone) and self._job is not None:
             job = self._job
             self._catalogue.notify(

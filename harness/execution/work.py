@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, PluginError, one_line
-from harness.events import Note, RanksNeeded
+from harness.events import EmbeddingProgress, Note, RanksNeeded
 from harness.execution.job import Protocol, StageJob
 from harness.runs import StageFolder, score_key
 from harness.types import (
@@ -254,6 +254,7 @@ class Work:
             autocast=self.hardware.autocast,
             base=self.dataset.train,
             features_cache=self.folder.embeddings if keep_features else None,
+            progress=lambda done, total: self.emit(EmbeddingProgress(done, total)),
         )
 
     def validator(self) -> Callable[[Any], float] | None:

@@ -104,6 +104,13 @@ def log_axis(panel: Axes, values: Sequence[float], tick: Callable[[float], str])
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
 
 
+def whole_epochs(panel: Axes) -> None:
+    """Ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
 def count(value: float) -> str:
     """``5 k``, ``2 M``."""
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
@@ -117,7 +124,7 @@ def style(ink: str = INK, paper: str = PAPER, text_as_text: bool = False) -> Ite
     """Inside, what is drawn looks like this. Labels are plain text, whatever signs they hold."""
     import matplotlib
 
-    settings = {
+    settings: dict[Any, Any] = {
         "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8,
         "legend.fontsize": 8, "legend.frameon": False, "figure.facecolor": paper, "savefig.facecolor": "auto",
         "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "sans-serif"],

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from harness.reports.drawing import (
     COLOURS,
@@ -26,6 +27,7 @@ from harness.reports.drawing import (
     panels,
     style,
     whisker,
+    whole_epochs,
 )
 from harness.reports.table import SIGNIFICANT, duration, p_value
 
@@ -69,10 +71,13 @@ def save_plots(report: Report, folder: Path) -> list[Path]:
         for plot in plots(table):
             for ending in ENDINGS:
                 path = folder / f"{stem}-{plot.name}{ending}"
-                content = rendered(plot, ending[1:])
-                atomic_write(path, lambda file, content=content: file.write(content))
+                atomic_write(path, partial(_write, plot, ending[1:]))
                 written.append(path)
     return written
+
+
+def _write(plot: Plot, form: str, file: IO[bytes]) -> None:
+    file.write(rendered(plot, form))
 
 
 def rendered(plot: Plot, form: str, text_as_text: bool = False) -> bytes:
@@ -208,7 +213,7 @@ def learning_curves(table: Table) -> Plot | None:
         panel.set_title(row.name)
         lowest, highest = panel.dataLim.intervaly
         panel.set_ylim(min(0, lowest), highest * (1.05 + 0.16 * len(_losses(row))))  # room for the legend
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        whole_epochs(panel)
         panel.legend(loc="upper right", handlelength=1.6)
     for panel in axes[len(rows) :]:
         panel.set_visible(False)
@@ -232,7 +237,7 @@ def validation_curves(table: Table) -> Plot | None:
             points = [(i, 100 * line["val_accuracy"]) for i, line in enumerate(history, 1) if "val_accuracy" in line]
             panel.plot(*zip(*points, strict=True), color=looks[row.name][0], marker=looks[row.name][1], ms=3, lw=1)
     panel.set(xlabel="epoch", ylabel="validation accuracy (%)")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    whole_epochs(panel)
     panel.grid(axis="y")
     legend(figure, [(*looks[row.name], looks[row.name][0], row.name) for row in rows], columns=min(3, len(rows)))
     return Plot("validation-curves", "Accuracy on validation episodes by epoch, a line a seed.", figure)

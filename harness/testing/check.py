@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 from harness.errors import PluginError, one_line
@@ -30,11 +31,12 @@ def first(problems: Iterable[str]) -> str | None:
     return next(iter(problems), None)
 
 
-def demand(name: str, checks: Iterable[Check]) -> None:
+def demand(name: str, checks: Generator[Check, None, None]) -> None:
     """Raises PluginError for the first of ``checks`` that has a problem."""
-    for check in checks:
-        if check.problem is not None:
-            error = PluginError(f"{name}: {check.claim}: no: {check.problem}")
-            if check.details:
-                error.add_note(check.details)
-            raise error
+    with closing(checks):
+        for check in checks:
+            if check.problem is not None:
+                error = PluginError(f"{name}: {check.claim}: no: {check.problem}")
+                if check.details:
+                    error.add_note(check.details)
+                raise error

@@ -21,7 +21,8 @@ def tiny_dataset() -> Dataset:
 
 
 def _open(request: DataRequest) -> Dataset:
-    return Dataset(TINY, *(_split(name, number) for number, name in enumerate(COUNTS)))
+    train, val, test = (_split(name, number) for number, name in enumerate(COUNTS))
+    return Dataset(TINY, train, val, test)
 
 
 def _split(name: SplitName, number: int) -> Split:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,15 @@ if TYPE_CHECKING:
     from harness.plugins import Catalogue
 
 LIGHT = """
-import importlib, sys
+import importlib, importlib.util, sys
 from harness.plugins import validate
 from harness.types import MethodSpec
-for name in sys.argv[1:]:
+def there(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+for name in filter(there, sys.argv[1:]):
     for value in list(vars(importlib.import_module(name)).values()):
         if isinstance(value, MethodSpec):
             validate(value)
@@ -45,7 +49,7 @@ def check_method(spec: MethodSpec, dataset: Dataset | None = None, options: Mapp
 
 def method_checks(
     spec: MethodSpec, dataset: Dataset | None = None, options: Mapping[str, Any] | None = None
-) -> Iterator[Check]:
+) -> Generator[Check, None, None]:
     """The checks of ``check_method``, one after the other. They end where one fails that the rest build on."""
     from harness.plugins import Catalogue, validate
 
@@ -91,11 +95,11 @@ def _presets(spec: MethodSpec, installed: Catalogue) -> str | None:
 
 
 def _light(spec: MethodSpec) -> str | None:
-    """Import the method's module and its package in a process of its own."""
+    """Import the method's package and module in a process of their own. Modules of tests are none, so they pass."""
     module = getattr(spec.stages, "__module__", "__main__")
     names = [name for name in dict.fromkeys((module.partition(".")[0], module)) if name != "__main__"]
-    if not names or importlib.util.find_spec(names[0]) is None:
-        return None  # defined where it is checked, in no module of its own
+    if not names:
+        return None  # defined in a script
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     result = subprocess.run([sys.executable, "-c", LIGHT, *names], env=environment, capture_output=True, text=True)
     if result.returncode == 3:

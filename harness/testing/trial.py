@@ -154,8 +154,8 @@ class Trial:
                 yield f"{stage}: {what}"
 
     def _other_seed(self) -> Iterator[str]:
-        yield from filter(None, [self._train("first", (1,))])
-        others = self._weights("first", seed=1)
+        yield from filter(None, [self._train("other", (1,))])
+        others = self._weights("other", seed=1)
         for stage, weights in self._weights("first").items():
             if weights and same(weights, others[stage]):
                 yield f"{stage}: seeds 0 and 1 give the same weights"

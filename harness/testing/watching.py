@@ -27,13 +27,12 @@ class Watch:
     unnamed: list[str] = field(default_factory=list)  # … an option was read that ``reads`` does not name
     idle: list[str] = field(default_factory=list)  # … training changed nothing, or made something not finite
     learned: dict[str, torch.Tensor] = field(default_factory=dict)  # stage → outputs right after its last training
+    _reads: dict[str, frozenset[str]] = field(default_factory=dict)  # stage → what it and its parents read
     _inside: str | None = None  # the stage that is building or training now
 
     @property
     def watched(self) -> MethodSpec:
-        return replace(
-            self.method, stages=lambda options: [self._stage(stage) for stage in self.method.stages(options)]
-        )
+        return replace(self.method, stages=self._stages)
 
     @property
     def dataset(self) -> DatasetSpec:
@@ -44,9 +43,14 @@ class Watch:
             self.opened.append(f"{self._inside} opens the dataset while it trains, and so could see the test split")
         return replace(self.data, spec=self.dataset)
 
-    def _stage(self, stage: Stage) -> Stage:
-        fit = partial(self._fit, stage) if stage.fit is not None else None
-        return replace(stage, build=partial(self._build, stage), fit=fit)
+    def _stages(self, options: Any) -> list[Stage]:
+        stages = []
+        for stage in self.method.stages(options):
+            parents_reads = self._reads[stage.parent] if stage.parent is not None else frozenset()
+            self._reads[stage.name] = parents_reads | frozenset(stage.reads)
+            fit = partial(self._fit, stage) if stage.fit is not None else None
+            stages.append(replace(stage, build=partial(self._build, stage), fit=fit))
+        return stages
 
     def _build(self, stage: Stage, context: Any) -> Any:
         with self._watching(stage, torch_generator=False):  # the harness has seeded it for this
@@ -69,10 +73,10 @@ class Watch:
         return replace(context, options=recorded(context.options, partial(self._read, stage)))
 
     def _read(self, stage: Stage, option: str) -> None:
-        if option not in stage.reads:
+        if option not in self._reads[stage.name]:
             self.unnamed.append(
-                f"{stage.name} reads the option {option!r} but its Stage.reads does not name it, so two values would "
-                "share one result"
+                f"{stage.name} reads the option {option!r} but neither its Stage.reads nor a parent's names it, so two "
+                "values would share one result"
             )
 
     @contextmanager
@@ -132,12 +136,12 @@ def same(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) 
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def near(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether two outputs differ by no more than other kernels make them."""
+def near(first: torch.Tensor, second: torch.Tensor, tolerance: float = 1e-3) -> bool:
+    """Whether two outputs differ by no more than other kernels make them, as a share of the largest."""
     if first.shape != second.shape:
         return False
     scale = float(first.abs().amax()) if first.numel() else 0.0
-    return float((first - second).abs().amax()) <= 1e-3 * max(scale, 1e-6) if first.numel() else True
+    return float((first - second).abs().amax()) <= tolerance * max(scale, 1e-6) if first.numel() else True
 
 
 def read_weights(folders: Sequence[Any]) -> list[Mapping[str, torch.Tensor]]:

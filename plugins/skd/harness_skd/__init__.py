@@ -6,9 +6,9 @@ Source: Rajasegaran et al. 2020, arXiv:2006.09785. Departures are listed in this
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 import harness
 from harness.options import TRAINING_READS
@@ -36,7 +36,7 @@ class SkdOptions(harness.TrainingOptions):
     )
     beta: float = Field(0.1, ge=0, description="weight of Gen-1's consistency loss")
     beta_divisor: float = Field(1.0, gt=0, description="what the L2 loss is divided by (the authors' code: 3)")
-    twin: Literal["90", "180", "270", "random"] = Field(
+    twin: Annotated[Literal["90", "180", "270", "random"], BeforeValidator(str)] = Field(
         "180", description="degrees by which Gen-1's twin is rotated; random: drawn for each image"
     )
     gen1_forward: Literal["twins", "all"] = Field(

@@ -20,7 +20,9 @@ class SkdNetwork(ClassifierNetwork):
         n_inputs = self.n_features if self.reads_features else context.n_classes
         self.self_supervised = nn.Linear(n_inputs, N_TRANSFORMS)
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(  # type: ignore[override]
+        self, images: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(N, D) features, (N, n_classes) class logits, (N, 4) self-supervised logits of (N, C, H, W) images."""
         features, logits = super().forward(images)
         return features, logits, in_float32(self.self_supervised, features if self.reads_features else logits)

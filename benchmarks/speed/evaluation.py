@@ -1,0 +1,288 @@
+"""How exact and how fast the evaluation is, against scikit-learn and against the way of the reference codes.
+
+    python benchmarks/speed/evaluation.py --data-root DATA                    # CIFAR-FS, an untrained resnet12
+    python benchmarks/speed/evaluation.py --data-root DATA --parts reference  # end to end, conv4
+
+Features are kept in ``--features`` between runs. Without ``--data-root`` they are synthetic. Prints markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from measuring import conditions, ratio, table, timed_in_turns
+from PIL import Image
+from torch import Tensor
+
+from harness.backbones import SPECS as BACKBONES
+from harness.datasets import SPECS as DATASETS
+from harness.datasets import open_dataset
+from harness.episodes import sample_episodes
+from harness.evaluation import cache, classifiers, evaluate, transforms
+from harness.evaluation.embed import Embedding, ViewSource, embed, used_pairs
+from harness.evaluation.scoring import score
+from harness.hardware import Hardware, choose_hardware, peak_memory_bytes, prepare_process
+from harness.networks import FeatureNetwork
+from harness.options import MethodOptions
+from harness.statistics import closed_interval
+from harness.types import BackboneRequest, BuildContext, DataRequest, DatasetSpec, Episodes, EpisodeSpec, Head, Split
+
+SETTINGS = ((5, 1, 1), (5, 5, 1), (5, 1, 5), (5, 5, 5), (20, 1, 1), (20, 5, 1))  # n_way, k_shot, views
+PARTS = ("agreement", "speed", "many", "reference")
+Classifier = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", type=Path, help="prepared datasets; without it, synthetic features")
+    parser.add_argument("--dataset", default="CIFAR-FS")
+    parser.add_argument("--backbone", default="resnet12")
+    parser.add_argument("--features", type=Path, default=Path(tempfile.gettempdir()) / "harness-speed-features")
+    parser.add_argument("--episodes", type=int, default=600)
+    parser.add_argument("--many", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--parts", default="agreement,speed,many")
+    arguments = parser.parse_args()
+    hardware = choose_hardware("cpu", "auto", arguments.threads)
+    prepare_process(hardware)
+    print(conditions(hardware, episodes=arguments.episodes, rounds=arguments.rounds), end="\n\n")
+    parts = arguments.parts.split(",")
+    if parts != ["reference"]:
+        split, embedding, title = features_of(arguments, hardware)
+        print(f"Features: {title}, L2-normalised.\n")
+    if "agreement" in parts:
+        print(agreement(split, embedding, arguments.episodes))
+    if "speed" in parts:
+        print(speed(split, embedding, arguments.episodes, arguments.rounds, hardware))
+    if "many" in parts:
+        print(many(split, embedding, arguments.many, hardware))
+    if "reference" in parts:
+        print(against_reference(arguments, hardware))
+
+
+# ── features ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def features_of(arguments: argparse.Namespace, hardware: Hardware) -> tuple[Split, Embedding, str]:
+    """Novel classes, and the normalised features of all views that the episodes of this script use."""
+    if arguments.data_root is None:
+        return *synthetic(), "synthetic, 20 classes × 600, 640 dimensions"
+    split, network, spec = opened(arguments.data_root, arguments.dataset, arguments.backbone)
+    source = ViewSource(split, spec.augmentation, 0, hardware.device, views=5)
+    used = [sampled(split, n_way, k_shot, arguments.episodes) for n_way, k_shot, _ in SETTINGS]
+    pairs = used_pairs([*used, sampled(split, 5, 5, arguments.many)], 5, len(split))
+    embedding = cache.load_or_compute(
+        arguments.features.with_suffix(f".{arguments.backbone}.{arguments.dataset}"),
+        lambda: cache.identity(network, source),
+        pairs,
+        lambda missing: embed(network, source, missing, hardware.autocast),
+    )
+    normalised = Embedding(transforms.apply("l2", embedding.features), embedding.pairs)
+    dimensions = normalised.features.shape[1]
+    return (
+        split,
+        normalised,
+        f"{arguments.dataset}, novel classes, untrained {arguments.backbone}, {dimensions} dimensions",
+    )
+
+
+def opened(root: Path, dataset: str, backbone: str) -> tuple[Split, FeatureNetwork, DatasetSpec]:
+    spec = next(spec for spec in DATASETS if spec.name == dataset)
+    split = open_dataset(spec, DataRequest(root)).test
+    assert split is not None
+    build = next(spec for spec in BACKBONES if spec.name == backbone).build
+    torch.manual_seed(0)
+    request = BackboneRequest(spec.image_size, spec.channels)
+    network = FeatureNetwork(BuildContext(spec, 0, MethodOptions(), lambda: build(request)))
+    return split, network.eval().requires_grad_(False), spec
+
+
+def synthetic() -> tuple[Split, Embedding]:
+    """Classes of rectified Gaussian features, five noisy views an image."""
+    labels, random = np.repeat(np.arange(20), 600), torch.Generator().manual_seed(0)
+    means = 2 * torch.rand(1, 640, generator=random) + 0.3 * torch.randn(20, 640, generator=random)
+    images = torch.relu(means[labels] + torch.randn(len(labels), 640, generator=random))
+    views = images.repeat_interleave(5, dim=0)
+    views += 0.3 * torch.randn(views.shape, generator=random)
+    pairs = np.stack([np.repeat(np.arange(len(labels)), 5), np.tile(np.arange(5), len(labels))], axis=1)
+    split = Split("test", np.empty((len(labels), 0)), labels, tuple(map(str, range(20))), "synthetic")
+    return split, Embedding(transforms.apply("l2", torch.relu(views)), pairs)
+
+
+def sampled(split: Split, n_way: int, k_shot: int, n_episodes: int) -> Episodes:
+    return sample_episodes(split, EpisodeSpec(n_way, k_shot), n_episodes, seed=0)
+
+
+def named(n_way: int, k_shot: int, views: int) -> str:
+    return f"{n_way}-way {k_shot}-shot, {views} view{'s' * (views > 1)}"
+
+
+# ── against scikit-learn ──────────────────────────────────────────────────────────────────────────
+
+
+def agreement(split: Split, embedding: Embedding, n_episodes: int) -> str:
+    """The same predictions as scikit-learn's at tolerance 1e-10 in float64?"""
+    rows = []
+    for n_way, k_shot, views in SETTINGS:
+        episodes = sampled(split, n_way, k_shot, n_episodes)
+        found = {}
+        for name, classifier, dtype in (
+            ("truth", lambda *a: classifiers.logistic_sklearn(*a, tol=1e-10), torch.float64),
+            ("float32", classifiers.logistic, torch.float32),
+            ("float64", classifiers.logistic, torch.float64),
+        ):
+            predictions: list[Tensor] = []
+            accuracies = score(embedding, episodes, views, recording(classifier, dtype, predictions))
+            found[name] = torch.cat(predictions), 100 * accuracies.mean()
+        truth, accuracy = found["truth"]
+        same = {name: f"{100 * (found[name][0] == truth).double().mean():.4f}" for name in ("float32", "float64")}
+        difference = found["float32"][1] - accuracy
+        rows.append(
+            (named(n_way, k_shot, views), f"{accuracy:.3f}", same["float32"], same["float64"], f"{difference:+.4f}")
+        )
+    head = ("setting", "accuracy %", "same in float32 %", "same in float64 %", "float32's accuracy, points")
+    title = f"## Agreement with scikit-learn (tolerance 1e-10, float64), {n_episodes} episodes\n\n"
+    return title + table(head, rows)
+
+
+def recording(classifier: Classifier, dtype: torch.dtype, predictions: list[Tensor]) -> Classifier:
+    def recorded(support: Tensor, labels: Tensor, query: Tensor, n_way: int) -> Tensor:
+        scores = classifier(support.to(dtype), labels, query.to(dtype), n_way)
+        predictions.append(scores.argmax(dim=2))
+        return scores
+
+    return recorded
+
+
+def speed(split: Split, embedding: Embedding, n_episodes: int, rounds: int, hardware: Hardware) -> str:
+    """Milliseconds an episode: one scikit-learn fit each, at its own tolerance, and the batched classifiers."""
+    few = max(1, n_episodes // 10)  # of scikit-learn's, which takes the same time for each
+    rows = []
+    for n_way, k_shot, views in SETTINGS:
+        gathered: list[tuple[Tensor, Tensor, Tensor, int]] = []
+
+        def gather(support: Tensor, labels: Tensor, query: Tensor, n_way: int, into: list = gathered) -> Tensor:
+            into.append((support.clone(), labels.clone(), query.clone(), n_way))
+            return query.new_zeros(*query.shape[:2], n_way)
+
+        score(embedding, sampled(split, n_way, k_shot, n_episodes), views, gather)
+        support, labels, query = (torch.cat([part[i] for part in gathered]) for i in range(3))  # type: ignore[misc]
+        work = {
+            "sklearn": lambda s=support, y=labels, q=query, n=n_way: classifiers.logistic_sklearn(
+                s[:few], y[:few], q[:few], n
+            ),
+            **{
+                name: lambda c=getattr(classifiers, name), s=support, y=labels, q=query, n=n_way: c(s, y, q, n)
+                for name in ("logistic", "ridge", "nearest_centroid", "nearest_neighbour")
+            },
+        }
+        seconds = timed_in_turns(work, rounds, hardware)
+        each = {
+            name: 1e3 * statistics.median(s) / (few if name == "sklearn" else n_episodes) for name, s in seconds.items()
+        }
+        faster = ratio(seconds["sklearn"], seconds["logistic"]) * n_episodes / few
+        supports = n_way * k_shot * views
+        rows.append((named(n_way, k_shot, views), supports, *(f"{ms:.3f}" for ms in each.values()), f"{faster:.0f} ×"))
+    head = (
+        "setting",
+        "supports",
+        "scikit-learn",
+        "logistic",
+        "ridge",
+        "nearest centroid",
+        "nearest neighbour",
+        "ratio",
+    )
+    title = "## Milliseconds an episode, features at hand; ratio: scikit-learn to logistic\n\n"
+    return title + table(head, rows)
+
+
+def many(split: Split, embedding: Embedding, n_episodes: int, hardware: Hardware) -> str:
+    """Sampling and scoring, from index arrays to accuracies."""
+    rows = []
+    for n_way, k_shot, views in ((5, 1, 1), (5, 5, 1), (5, 5, 5)):
+        began = time.perf_counter()
+        episodes = sampled(split, n_way, k_shot, n_episodes)
+        sampling = time.perf_counter() - began
+        score(embedding, episodes, views, classifiers.logistic)
+        rows.append((named(n_way, k_shot, views), f"{sampling:.2f}", f"{time.perf_counter() - began - sampling:.2f}"))
+    title = f"## {n_episodes:,} episodes, logistic, seconds\n\n"
+    memory = f"\nPeak memory of this process: {peak_memory_bytes(hardware) / 1e9:.2f} GB.\n"
+    return title + table(("setting", "sampling", "scoring"), rows) + memory
+
+
+# ── against the reference codes ───────────────────────────────────────────────────────────────────
+
+
+def against_reference(arguments: argparse.Namespace, hardware: Hardware) -> str:
+    """The same episodes, each embedded again and fitted by scikit-learn, as RFS's and SKD's ``meta_test`` does."""
+    split, network, spec = opened(arguments.data_root, arguments.dataset, "conv4")
+    several = [sampled(split, 5, k_shot, arguments.episodes) for k_shot in (1, 5)]
+    began = time.perf_counter()
+    reference = [one_by_one(network, split, spec, episodes) for episodes in several]
+    slow = time.perf_counter() - began
+    began = time.perf_counter()
+    fast_network = network.to(memory_format=torch.channels_last)
+    ours = evaluate(
+        fast_network,
+        split,
+        several,
+        Head("logistic", "l2", 5),
+        classifiers.logistic,
+        augmentation=spec.augmentation,
+        device=hardware.device,
+        autocast=hardware.autocast,
+    )
+    fast = time.perf_counter() - began
+
+    def shown(accuracies: np.ndarray) -> str:
+        interval = closed_interval(accuracies)
+        return f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f}"
+
+    rows = [
+        ("every episode by itself", f"{slow:.1f}", *map(shown, reference)),
+        ("embedded once, solved together", f"{fast:.1f}", *(shown(found.accuracies) for found in ours)),
+    ]
+    title = (
+        f"## End to end: {arguments.dataset}, untrained conv4, 5 support views, "
+        f"{arguments.episodes} episodes of each setting: {slow / fast:.0f} × faster\n\n"
+    )
+    return title + table(("way of working", "seconds", "5-way 1-shot %", "5-way 5-shot %"), rows)
+
+
+def one_by_one(network: FeatureNetwork, split: Split, spec: DatasetSpec, episodes: Episodes) -> np.ndarray:
+    """Accuracies (E,). Images are transformed one at a time by PIL, supports five times; the network runs in float32."""
+    from sklearn.linear_model import LogisticRegression
+    from torchvision.transforms import v2
+
+    size, padding = spec.image_size, spec.augmentation.crop_padding
+    to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(spec.mean, spec.std)]
+    plain = v2.Compose(to_tensor)
+    moving = v2.Compose([v2.RandomCrop(size, padding=padding), v2.RandomHorizontalFlip(), *to_tensor])
+    labels = np.arange(episodes.spec.n_way)
+    accuracies = []
+    torch.manual_seed(0)
+    for support, query in zip(episodes.support, episodes.query, strict=True):
+        pictures = [Image.fromarray(split.images[i]) for i in np.repeat(support.reshape(-1), 5)]
+        queries = [Image.fromarray(split.images[i]) for i in query.reshape(-1)]
+        with torch.inference_mode():
+            x = [
+                network(torch.stack([change(p) for p in some]))
+                for change, some in ((moving, pictures), (plain, queries))
+            ]
+        of_support, of_query = (torch.nn.functional.normalize(features, dim=1).numpy() for features in x)
+        model = LogisticRegression(C=1.0, max_iter=1000).fit(of_support, np.repeat(labels, support.shape[1] * 5))
+        accuracies.append((model.predict(of_query) == np.repeat(labels, query.shape[1])).mean())
+    return np.array(accuracies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""``harness tune``: choose a method's options on validation episodes; the novel classes are never opened."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.arguments import DataRoot, Output, comma_list, data_root
+from harness.errors import HarnessError, UnknownName
+
+if TYPE_CHECKING:
+    from harness.plan import BenchPlan
+    from harness.plugins import Catalogue
+    from harness.tuning import Found, Search, Trial
+
+
+def tune(
+    method: Annotated[str, typer.Argument(help="NAME, NAME:PRESET or LABEL=NAME:PRESET.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="LABEL.OPTION=LOW..HIGH or =A,B,C to search, =VALUE to set. Repeatable."),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Whose validation classes are scored. Default: glyphs.")] = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Choices of values to try, those of earlier starts included.")
+    ] = 20,
+    stage: Annotated[str | None, typer.Option(help="Whose accuracy counts, as gen0. Default: the last.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Preset of the method: quick, paper, … Default: quick.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Backbone. Default: the preset's.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Safetensors file the backbone starts from.")] = None,
+    shots: Annotated[str | None, typer.Option(help="Support images a class; all count alike. Default: 1,5.")] = None,
+    way: Annotated[str | None, typer.Option(help="Classes an episode; all count alike. Default: 5.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Query images a class. Default: 15.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Validation episodes of each kind. Default: 600.")] = None,
+    episode_seed: Annotated[int | None, typer.Option(help="Seed of the episodes and views. Default: 0.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Training seeds, each trial with all: 0,1,2. Default: 0.")] = None,
+    search_seed: Annotated[int, typer.Option(help="Seed of the search itself.")] = 0,
+    budget: Annotated[str | None, typer.Option(help="images=N: images seen by every trained stage.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels, for folder:PATH.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1. Default: auto.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Processes that train one stage together. Default: 1.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, bf16 or 32. Default: auto.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None,
+    executor: Annotated[str, typer.Option(help="local (a process a stage) or inline.")] = "local",
+    output: Output = Path("runs"),
+    root: DataRoot = None,
+) -> int:
+    """Search a method's options for the highest accuracy on validation episodes, and print the trials.
+
+    The same command goes on where an earlier one stopped; more --trials extend it. Stages that trials share, as
+    skd/gen0 in a search over skd.beta, are trained once; a later harness bench finds the best trial's stages trained.
+    """
+    from harness.cli.progress import Display
+    from harness.execution import make_executor
+    from harness.plan import load_plan, parse_budget
+    from harness.plugins import Catalogue
+    from harness.tuning import tune as run
+
+    given: dict[str, Any] = {
+        "shots": shots and comma_list(shots, int, "--shots"),
+        "way": way and comma_list(way, int, "--way"),
+        "seeds": seeds and comma_list(seeds, int, "--seeds"),
+        "budget": parse_budget(budget) if budget is not None else None,
+        "dataset": (dataset,) if dataset else None,
+        "preset": preset, "backbone": backbone, "weights": weights, "queries": queries, "episodes": episodes,
+        "episode_seed": episode_seed, "image_size": image_size, "device": device, "devices": devices,
+        "precision": precision, "threads": threads,
+    }  # fmt: skip
+    catalogue = Catalogue.discover()
+    plan = load_plan(None, {"methods": (method,), **{key: value for key, value in given.items() if value is not None}})
+    search = searched(plan, set_ or [], stage, search_seed, catalogue)
+    with Display(catalogue) as display:
+        workers = make_executor(executor, catalogue)
+        try:
+            found = run(search, trials, catalogue, workers, output, data_root(root), display)
+        finally:
+            workers.close()
+    typer.echo(summary(found, search, output, root))
+    return 0 if found.best is not None else 1
+
+
+def searched(plan: BenchPlan, settings: list[str], stage: str | None, seed: int, catalogue: Catalogue) -> Search:
+    """The search that ``--set`` asks for: what is to be found, and what is to stay.
+
+    Raises:
+        HarnessError: a setting is malformed; UnknownName: it names no option of the method.
+    """
+    from harness.plan import entries, parse_setting
+    from harness.search_space import as_space
+    from harness.tuning import Search
+
+    plan = plan.model_copy(update={"floors": False})
+    (entry,) = entries(plan, plan.dataset[0], catalogue)
+    known = entry.method.options.model_fields
+    fixed, space = {}, {}
+    for text in settings:
+        name, value = parse_setting(text)
+        label, _, option = name.partition(".")
+        if label != entry.label:
+            raise UnknownName("label in --set", label, [entry.label], "Labels")
+        if option not in known:
+            raise UnknownName(f"option of {label}", option, known, "Options")
+        if name in fixed or name in space:
+            raise HarnessError(f"--set {name} is given twice")
+        found = as_space(name, value, known[option].annotation)
+        if found is None:
+            fixed[name] = value
+        else:
+            space[name] = found
+    return Search(plan.model_copy(update={"set": fixed}), space, stage, seed)
+
+
+def summary(found: Found, search: Search, output: Path, root: Path | None = None) -> str:
+    """The trials as a markdown table, the conditions, and how to bench the best of them."""
+    import pandas as pd
+    from tabulate import tabulate
+
+    plan, best = search.plan, found.best
+    grid = pd.DataFrame([_line(trial, trial is best) for trial in found.trials]).fillna("-")
+    seeds = ", ".join(map(str, plan.seeds))
+    text = [
+        f"## {found.row} on the validation classes of {plan.dataset[0]}",
+        "",
+        tabulate(grid, headers="keys", tablefmt="github", showindex=False, disable_numparse=True),
+        "",
+        f"- accuracy in percent on {plan.episodes} closed episodes of each kind, ± 95 % interval",
+        f"- {found.about['validation_classes']} validation classes, {plan.queries} queries a class, episode seed "
+        f"{plan.episode_seed}; training seeds {seeds}; data fingerprint {found.about['data_fingerprint'][:16]}",
+        "- the novel classes were not opened; on the episodes that chose it the best of many trials looks better than "
+        "it is, so measure it with harness bench",
+        *(f"- trial {trial.number + 1} failed: {trial.failure}" for trial in found.trials if trial.failure),
+        f"- the search is kept in {found.folder}",
+    ]
+    if best is not None:
+        flags = " ".join(f"--set {shlex.quote(f'{name}={_flag(value)}')}" for name, value in best.values.items())
+        where = f" --data-root {shlex.quote(str(root))}" if root is not None else ""
+        plan_file = shlex.quote(str(found.folder / "best.toml"))
+        text += [f"- best: {flags}", f"- next: harness bench {plan_file} --output {shlex.quote(str(output))}{where}"]
+    return "\n".join(text)
+
+
+def _line(trial: Trial, best: bool) -> dict[str, str]:
+    mark = "**" if best else ""
+    mean = "failed" if trial.accuracy is None else f"{100 * trial.accuracy:.2f}"
+    return {
+        "trial": str(trial.number + 1),
+        **{name: _flag(value) for name, value in trial.values.items()},
+        **{name: f"{100 * n['mean']:.2f} ± {100 * n['half_width']:.2f}" for name, n in trial.settings.items()},
+        "mean": f"{mark}{mean}{mark}",
+    }
+
+
+def _flag(value: Any) -> str:
+    """``value`` as ``--set`` reads it."""
+    from harness.search_space import as_json
+
+    return value if isinstance(value, str) else as_json(value)

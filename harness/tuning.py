@@ -1,0 +1,294 @@
+"""Options of a method chosen on validation episodes, by Optuna. The novel classes are never opened.
+
+OUTPUT/tuning/LABEL-DATASET-ID/
+    search.json   what is searched, and every trial with its accuracies; written after each trial
+    trials.csv    the trials, a line each
+    best.toml     a bench plan with the values that did best
+
+Trial n depends on what is searched, the seed, n and the trials before it, so a search that was killed goes on with the
+very trial in which it was killed, whose trained stages and checkpoints are there. Optuna's own storages do not give
+that: a sampler that is made anew proposes its first values again, and half a line makes a journal unreadable.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.bench import bench
+from harness.errors import HarnessError
+from harness.events import BenchStarted, Note
+from harness.execution.job import DataSource
+from harness.files import read_json, write_json, write_text
+from harness.plan import BenchPlan, Entry, entries
+from harness.runs import StageFolder, digest
+from harness.search_space import Choices, Space, as_json, propose, require_optuna
+
+if TYPE_CHECKING:
+    from harness.execution import Executor
+    from harness.plugins import Catalogue
+
+# What may change between two starts of one search: where it runs, not what it finds.
+MACHINE = ("device", "devices", "threads", "rows")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: one method on one dataset."""
+
+    plan: BenchPlan  # with one method and one dataset; ``set`` holds the options that stay
+    space: Mapping[str, Space]  # label.option → its possible values
+    stage: str | None = None  # whose accuracy counts; None: the last
+    seed: int = 0  # of the search, not of the trainings
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One choice of values and what it reached on validation episodes. Accuracies are fractions."""
+
+    number: int
+    values: Mapping[str, Any]  # label.option → value
+    accuracy: float | None  # mean over settings and seeds: what is maximised; None: it failed
+    settings: Mapping[str, Mapping[str, float]]  # "5-way 1-shot" → mean and half_width (95 %, closed)
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search that is done."""
+
+    folder: Path
+    row: str  # LABEL/STAGE, or LABEL where there is one stage
+    trials: Sequence[Trial]
+    about: Mapping[str, Any]  # what search.json says beside the trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial of the highest accuracy, the first of equals; None where all failed."""
+        done = [trial for trial in self.trials if trial.accuracy is not None]
+        return max(done, key=lambda trial: (trial.accuracy, -trial.number), default=None)
+
+
+def tune(
+    search: Search,
+    n_trials: int,
+    catalogue: Catalogue,
+    executor: Executor,
+    output: Path,
+    root: Path,
+    observe: Callable[[Any], None] = lambda event: None,
+) -> Found:
+    """Train and score up to ``n_trials`` choices of values, those of an earlier start of this search included.
+
+    The first trial has the values of the preset, where they lie in the space. A space with fewer choices than
+    ``n_trials`` is searched whole. Stages that choices share are trained once.
+
+    Args:
+        output: the run folder; trained stages are found there by a later ``harness bench``.
+        root: the folder of prepared datasets.
+        observe: is told what harness.events defines.
+    Raises:
+        HarnessError: Optuna is missing, the dataset has no validation classes, a value is refused by its option, or
+            another process is at work on this search.
+    """
+    require_optuna()
+    plan = search.plan.model_copy(update={"score_on": "val", "floors": False, "baseline": None})
+    search = replace(search, plan=plan, space=_checked(search, plan, catalogue))
+    source = DataSource(plan.dataset[0], root, image_size=plan.image_size, score_on="val")
+    dataset = source.open(catalogue)
+    entry = _entry(plan, {}, catalogue)
+    about = {
+        "plan": plan.model_dump(mode="json"),
+        "space": {
+            name: {"kind": type(space).__name__.lower(), **asdict(space)} for name, space in search.space.items()
+        },
+        "stage": search.stage,
+        "seed": search.seed,
+        "data_fingerprint": dataset.fingerprint,
+        "validation_classes": source.scored(dataset).n_classes,
+        "versions": {stage.name: stage.version for stage in entry.method.stages(entry.options)},
+    }
+    about = json.loads(json.dumps(about))  # as it will be read again
+    folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{_identity(about)}"
+    with _alone(folder):
+        trials = _trials(folder)
+        while len(trials) < n_trials:
+            number = len(trials)
+            start = _own_values(search, entry) if number == 0 else None
+            values = start or propose(search.space, [(t.values, t.accuracy) for t in trials], search.seed)
+            if values is None:
+                observe(Note(f"all {number} choices of values are tried"))
+                break
+            trials.append(_try(number, values, search, catalogue, executor, output, root, observe))
+            _keep(folder, about, trials)
+            observe(Note(f"trial {number + 1} of {n_trials}: {_line(trials[-1])}"))
+        found = Found(folder, _row(search, entry), trials, about)
+        _conclude(found, search)
+        return found
+
+
+def _try(
+    number: int,
+    values: Mapping[str, Any],
+    search: Search,
+    catalogue: Catalogue,
+    executor: Executor,
+    output: Path,
+    root: Path,
+    observe: Callable[[Any], None],
+) -> Trial:
+    """One trial: a bench on the validation classes, of which one row is asked for."""
+    row = _row(search, _entry(search.plan, values, catalogue))
+    chosen = search.plan.model_copy(update={"set": {**search.plan.set, **values}, "rows": (glob.escape(row),)})
+
+    def pass_on(event: Any) -> None:
+        if not isinstance(event, BenchStarted):  # the search is the work to be done, not one of its benches
+            observe(event)
+
+    record = bench(chosen, catalogue, executor, output, root, pass_on, keep=False)
+    stages = [stage for stage in record["tables"][0]["stages"] if stage["shown"]]
+    failures = [f"seed {stage['seed']}: {stage['failure']}" for stage in stages if stage["failure"]]
+    if failures:
+        return Trial(number, values, None, {}, "; ".join(failures))
+    settings = _settings(stages, record["tables"][0]["episodes"], output)
+    accuracy = sum(setting["mean"] for setting in settings.values()) / len(settings)
+    return Trial(number, values, accuracy, settings)
+
+
+def _settings(
+    stages: Sequence[Mapping[str, Any]], kinds: Sequence[Mapping[str, Any]], output: Path
+) -> dict[str, dict[str, float]]:
+    """Mean accuracy and closed interval in each setting, over the seeds of a stage."""
+    import numpy as np
+
+    from harness.statistics import closed_interval
+
+    found = {}
+    for place, kind in enumerate(kinds):
+        if kind["target"] != "closed":
+            continue
+        scores = [StageFolder(output / stage["folder"]).load_score(stage["scores"][place]) for stage in stages]
+        kept = [score[0] for score in scores if score is not None]
+        each = closed_interval(np.mean([score.accuracies for score in kept], axis=0))
+        found[str(kept[0].episodes)] = {"mean": float(each.mean), "half_width": float(each.half_width)}
+    return found
+
+
+# ── what is asked ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str, Space]:
+    """The space with its values as the options hold them: 2.0 of an option that is a float, where 2 was given.
+
+    Raises:
+        HarnessError: too many methods or datasets, nothing to search, or a value that its option refuses.
+    """
+    if len(plan.methods) != 1 or len(plan.dataset) != 1:
+        raise HarnessError("a search is about one method on one dataset")
+    if plan.train_on != "train" or plan.test_dataset is not None or plan.sweep:
+        raise HarnessError(
+            "a search scores on the dataset's own validation classes: no trainval, test dataset or sweep"
+        )
+    if not search.space:
+        raise HarnessError(
+            "nothing to search: give a range (--set skd.beta=0.025..0.5) or a list (--set skd.alpha=1,2,4)"
+        )
+    found: dict[str, Space] = {}
+    for name, space in search.space.items():
+        held = [_entry(plan, {name: value}, catalogue) for value in space.extremes]
+        for entry in held:
+            _row(search, entry)
+        values = tuple(entry.options.model_dump(mode="json")[name.partition(".")[2]] for entry in held)
+        found[name] = Choices(values) if isinstance(space, Choices) else space
+    return found
+
+
+def _entry(plan: BenchPlan, values: Mapping[str, Any], catalogue: Catalogue) -> Entry:
+    (entry,) = entries(plan.model_copy(update={"set": {**plan.set, **values}}), plan.dataset[0], catalogue)
+    return entry
+
+
+def _row(search: Search, entry: Entry) -> str:
+    stages = [stage.name for stage in entry.method.stages(entry.options)]
+    name = search.stage or stages[-1]
+    if name not in stages:
+        raise HarnessError(
+            f"{entry.label} has no stage {name!r} with every value searched. Stages: {', '.join(stages)}"
+        )
+    return f"{entry.label}/{name}" if len(stages) > 1 else entry.label
+
+
+def _own_values(search: Search, entry: Entry) -> dict[str, Any] | None:
+    """The values that the preset has, or None where the space leaves one of them out."""
+    options = entry.options.model_dump(mode="json")
+    values = {name: options[name.partition(".")[2]] for name in search.space}
+    return values if all(values[name] in space for name, space in search.space.items()) else None
+
+
+def _identity(about: Mapping[str, Any]) -> str:
+    plan = {name: value for name, value in about["plan"].items() if name not in MACHINE}
+    return digest({**about, "plan": plan})[:12]
+
+
+# ── the record ────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise HarnessError(f"another process is at work on the search in {folder}: wait for it") from None
+    except OSError as error:
+        raise HarnessError(f"cannot write to {folder}: {error.strerror}. Choose another --output") from None
+
+
+def _trials(folder: Path) -> list[Trial]:
+    path = folder / "search.json"
+    return [Trial(**trial) for trial in read_json(path)["trials"]] if path.exists() else []
+
+
+def _keep(folder: Path, about: Mapping[str, Any], trials: Sequence[Trial]) -> None:
+    write_json(folder / "search.json", {**about, "trials": [asdict(trial) for trial in trials]})
+
+
+def _conclude(found: Found, search: Search) -> None:
+    """Write the trials as a table, and a plan that benches the best of them."""
+    import pandas as pd
+
+    lines = [
+        {
+            "trial": trial.number + 1,
+            **{name: as_json(value) for name, value in trial.values.items()},
+            "accuracy": trial.accuracy,
+            **{setting: numbers["mean"] for setting, numbers in trial.settings.items()},
+            "failure": trial.failure,
+        }
+        for trial in found.trials
+    ]
+    write_text(found.folder / "trials.csv", pd.DataFrame(lines).to_csv(index=False))
+    if found.best is not None:
+        write_text(found.folder / "best.toml", as_toml(search.plan, {**search.plan.set, **found.best.values}))
+
+
+def as_toml(plan: BenchPlan, settings: Mapping[str, Any]) -> str:
+    """A bench plan: what ``plan`` changes from the defaults, with these settings."""
+    own = plan.model_dump(mode="json", exclude_defaults=True, exclude={"set", "sweep", "rows", "score_on", *MACHINE})
+    lines = [f"{name} = {as_json(value)}" for name, value in own.items() if value is not None]
+    unset = [f"# TOML cannot say it: add --set {name}=None" for name, value in settings.items() if value is None]
+    options = [f"{as_json(name)} = {as_json(value)}" for name, value in settings.items() if value is not None]
+    return "\n".join([*lines, "", "[set]", *options, *unset, ""])
+
+
+def _line(trial: Trial) -> str:
+    values = ", ".join(f"{name}={as_json(value)}" for name, value in trial.values.items())
+    return f"{values}: {f'{100 * trial.accuracy:.2f} %' if trial.accuracy is not None else f'failed ({trial.failure})'}"
