@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.types import Split
 
 RESIDENT_SHARE = 0.25  # of a GPU's memory: a split up to this size is held there whole
-AHEAD = 2  # batches that are fetched before they are needed
+AHEAD = 8  # batches that are fetched before they are needed
 
 
 @dataclass(frozen=True, eq=False)

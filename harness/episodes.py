@@ -116,7 +116,7 @@ def _distinct(uniforms: Sequence[np.ndarray], sizes: np.ndarray) -> np.ndarray:
 def _unbalanced_counts(spec: EpisodeSpec, most: np.ndarray, seed: int, *purpose: str | int) -> np.ndarray:
     """How many queries each class has, (E, n_way): n_way * n_query in all, at most ``most`` (E, n_way) of a class.
 
-    Source: Veilleux et al. 2021, "Realistic Evaluation of Transductive Few-Shot Learning", section 3.
+    Source: Veilleux et al. 2021, "Realistic Evaluation of Transductive Few-Shot Learning".
     """
     total = spec.n_way * spec.n_query
     weights = numpy_generator(seed, "dirichlet", *purpose).standard_gamma(spec.dirichlet, most.shape) + 1e-12

@@ -125,19 +125,19 @@ class Trainer:
         """Train on the batches of ``steps`` (n, B). Returns the mean losses; no step waits for the device."""
         fabric, length = run.fabric, run.length
         augment = Augmenter(self.dataset.augmentation, self.dataset.mean, self.dataset.std)
-        draws = torch_generator(fabric.device, self.seed, "augment", self._phase, epoch)
         share = run.batch_size // fabric.world_size
         own = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
+        draws = torch_generator(fabric.device, self.seed, "augment", self._phase, epoch)
+        places = torch.arange(steps.size, device=fabric.device).view(steps.shape)[:, own].flatten()
+        parameters = augment.draw(steps.size, draws)[places]
         totals: dict[str, torch.Tensor] = {}
         began = reported = time.perf_counter()
         with seeded(self.seed, "epoch", self._phase, epoch, fabric.global_rank):
-            for i, (images, labels) in enumerate(run.feed(steps[:, own])):
+            for i, (images, labels) in enumerate(augment.stream(run.feed(steps[:, own]), parameters)):
                 decay = length.decay(run.options, epoch * length.epoch_steps + i)
                 for group in run.optimiser.param_groups:
                     group["lr"] = run.options.learning_rate * decay
-                parameters = augment.draw(run.batch_size, draws)[own]
-                batch = Batch(augment.apply(images, parameters), labels)
-                losses = self._step(run, batch)
+                losses = self._step(run, Batch(images, labels))
                 for name, value in losses.items():
                     totals[name] = totals.get(name, 0) + value
                 now = time.perf_counter()

@@ -37,13 +37,25 @@ def open_tiny(request: DataRequest) -> Dataset:
 
 
 TINY = DatasetSpec(
-    "tiny", "striped squares of 16 x 16", 16, open_tiny, augmentation=Augmentation(crop_padding=2, jitter=0.2, flip=True)
+    "tiny",
+    "striped squares of 16 x 16",
+    16,
+    open_tiny,
+    augmentation=Augmentation(crop_padding=2, jitter=0.2, flip=True),
 )
 
 
 @pytest.fixture
 def tiny() -> Dataset:
     return open_tiny(DataRequest(Path()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tests run beside each other, and threads that wait for a core that another test has only spin."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -107,7 +107,7 @@ def test_an_episode_is_solved_alike_alone_and_among_hard_ones(monkeypatch: pytes
     torch.testing.assert_close(
         together[:3], classifiers.logistic(easy, labels, easy_query, N_WAY), rtol=1e-6, atol=1e-6
     )
-    monkeypatch.setattr(logistic, "CHUNK_BYTES", 1)
+    monkeypatch.setitem(logistic.CHUNK_BYTES, "cpu", 1)
     torch.testing.assert_close(
         classifiers.logistic(easy, labels, easy_query, N_WAY), together[:3], rtol=1e-6, atol=1e-6
     )

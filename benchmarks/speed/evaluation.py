@@ -13,12 +13,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from measuring import conditions, ratio, table, timed_in_turns
 from PIL import Image
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from harness.backbones import SPECS as BACKBONES
@@ -53,6 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     hardware = choose_hardware("cpu", "auto", arguments.threads)
     prepare_process(hardware)
+    threadpool_limits(hardware.threads)  # of numpy and scikit-learn
     print(conditions(hardware, episodes=arguments.episodes, rounds=arguments.rounds), end="\n\n")
     parts = arguments.parts.split(",")
     if parts != ["reference"]:
@@ -176,11 +179,9 @@ def speed(split: Split, embedding: Embedding, n_episodes: int, rounds: int, hard
         score(embedding, sampled(split, n_way, k_shot, n_episodes), views, gather)
         support, labels, query = (torch.cat([part[i] for part in gathered]) for i in range(3))  # type: ignore[misc]
         work = {
-            "sklearn": lambda s=support, y=labels, q=query, n=n_way: classifiers.logistic_sklearn(
-                s[:few], y[:few], q[:few], n
-            ),
+            "sklearn": partial(classifiers.logistic_sklearn, support[:few], labels[:few], query[:few], n_way),
             **{
-                name: lambda c=getattr(classifiers, name), s=support, y=labels, q=query, n=n_way: c(s, y, q, n)
+                name: partial(getattr(classifiers, name), support, labels, query, n_way)
                 for name in ("logistic", "ridge", "nearest_centroid", "nearest_neighbour")
             },
         }
@@ -259,7 +260,7 @@ def against_reference(arguments: argparse.Namespace, hardware: Hardware) -> str:
 
 
 def one_by_one(network: FeatureNetwork, split: Split, spec: DatasetSpec, episodes: Episodes) -> np.ndarray:
-    """Accuracies (E,). Images are transformed one at a time by PIL, supports five times; the network runs in float32."""
+    """Accuracies (E,). Images are transformed one at a time, supports five times; the network runs in float32."""
     from sklearn.linear_model import LogisticRegression
     from torchvision.transforms import v2
 

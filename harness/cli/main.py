@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 def _mount() -> None:
-    from harness.cli import bench, data, doctor, evaluate, lists, power, report, tune
+    from harness.cli import bench, check, data, doctor, evaluate, lists, new, power, report, tune
 
     app.command("bench")(bench.bench)
     app.command("methods")(lists.methods)
@@ -34,6 +34,8 @@ def _mount() -> None:
     app.command("report")(report.report)
     app.command("power")(power.power)
     app.command("tune")(tune.tune)
+    app.add_typer(new.app, name="new")
+    app.command("check")(check.check)
     app.command("doctor")(doctor.doctor)
 
 
@@ -55,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(f"{error.format_message()}\n")
+            return 2
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "harness"
         return _fail(f"{error.format_message()} See: {command} --help")  # click's own errors: a misspelt flag

@@ -18,7 +18,7 @@ from torch import Tensor
 
 MAX_NEWTON_STEPS = 50
 MAX_CG_STEPS = 200
-CHUNK_BYTES = 2**26  # of support features and Gram matrices
+CHUNK_BYTES = {"cpu": 2**26, "cuda": 2**31}  # of support features and Gram matrices
 
 
 def logistic(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, C: float = 1.0) -> Tensor:
@@ -31,7 +31,8 @@ def logistic(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int,
         C: inverse strength of the L2 penalty on the weights, as in scikit-learn.
     """
     n_support, n_features = support.shape[1:]
-    chunk = max(1, CHUNK_BYTES // (support.element_size() * n_support * (n_features + n_support)))
+    chunk_bytes = CHUNK_BYTES.get(support.device.type, 2**28)
+    chunk = max(1, chunk_bytes // (support.element_size() * n_support * (n_features + n_support)))
     scores = []
     for start in range(0, len(support), chunk):
         part = slice(start, start + chunk)

@@ -33,7 +33,8 @@ from harness.types import (
 )
 
 BASE_IMAGES = 20_000
-CHUNK_BYTES = 2**25  # of gathered features or images: near the size of a processor's last cache
+CHUNK_BYTES = 2**25  # of gathered features or images: near the size of a processor's last cache …
+GPU_CHUNK_FACTOR = 32  # … which a GPU does not need, but fewer launches it does
 Autocast = Callable[[], AbstractContextManager[Any]]
 
 
@@ -130,7 +131,7 @@ def score(embedding: Embedding, episodes: Episodes, views: int, classifier: Batc
     labels = _support_labels(episodes, views, embedding.features.device)
     n_rows, size = support_rows.shape[1] + query.shape[1], embedding.features.element_size()
     gather, accuracies = _Gather(embedding.features), []
-    for part in _chunks(len(episodes), n_rows * embedding.features.shape[1] * size):
+    for part in _chunks(len(episodes), n_rows * embedding.features.shape[1] * size, embedding.features.device):
         support, queries = gather("support", support_rows[part]), gather("query", query_rows[part])
         scores = classifier(support, labels.expand(len(support), -1), queries, episodes.spec.n_way)
         name = f"the classifier {getattr(classifier, '__name__', classifier)}()"
@@ -164,7 +165,8 @@ def score_episodic(
     labels = _support_labels(episodes, source.views, source.device)
     shape = source.split.images.shape[1:]
     accuracies = []
-    for part in _chunks(len(episodes), 4 * (support.shape[1] + query.shape[1]) * int(np.prod(shape))):
+    n_bytes = 4 * (support.shape[1] + query.shape[1]) * int(np.prod(shape))  # as float32, for a learner's own copy
+    for part in _chunks(len(episodes), n_bytes, source.device):
         n = len(query[part])
         batch = EpisodeBatch(
             source.read(support[part].reshape(-1), np.tile(views, n)).reshape(n, -1, *shape),
@@ -191,8 +193,9 @@ def _support_labels(episodes: Episodes, views: int, device: torch.device | str) 
     return torch.arange(episodes.spec.n_way, device=device).repeat_interleave(episodes.spec.k_shot * views)[None]
 
 
-def _chunks(n_episodes: int, bytes_each: int) -> Iterator[slice]:
-    step = max(1, CHUNK_BYTES // bytes_each)
+def _chunks(n_episodes: int, bytes_each: int, device: torch.device | str) -> Iterator[slice]:
+    factor = 1 if torch.device(device).type == "cpu" else GPU_CHUNK_FACTOR
+    step = max(1, factor * CHUNK_BYTES // bytes_each)
     return (slice(start, start + step) for start in range(0, n_episodes, step))
 
 

@@ -20,7 +20,7 @@ from harness.datasets.sources.pickle_steps import STEPS
 from harness.datasets.sources.pickle_values import Name, PendingArray, Refused, Text, fill
 from harness.errors import DataError
 
-KEPT, RECENT = 10_000, 100_000  # memo entries kept while a list is taken item by item: the first and the last ones
+KEPT, RECENT = 10_000, 1_000  # memo entries kept while a list is taken item by item: the first ones and the last
 MOST = 30_000_000  # steps of a pickle that is read whole
 DEEPEST = 2_000_000  # unfinished objects at a time
 

@@ -1,0 +1,42 @@
+"""``harness check``: the contract, tried on an installed method."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from harness.errors import HarnessError
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="An installed method, as harness methods lists it.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="OPTION=VALUE, repeatable: what makes its training short.")
+    ] = None,
+) -> int:
+    """Train a method for seconds on a tiny dataset and say which promises of the contract it keeps, a line each.
+
+    Exit status 1 where it breaks one.
+    """
+    from harness.plan import parse_setting
+    from harness.plugins import Catalogue
+    from harness.testing import method_checks
+
+    method = Catalogue.discover().method(name)
+    options: dict[str, Any] = {}
+    for text in set_ or ():
+        option, value = parse_setting(f"{name}.{text.removeprefix(f'{name}.')}")
+        options[option.partition(".")[2]] = value
+    if unknown := sorted(set(options) - set(method.options.model_fields)):
+        raise HarnessError(f"{name} has no option {unknown[0]!r}. See: harness methods {name}")
+    failed = 0
+    for found in method_checks(method, options=options):
+        typer.echo(f"ok    {found.claim}" if found.problem is None else f"FAIL  {found.claim}: {found.problem}")
+        sys.stdout.flush()
+        if found.details:
+            sys.stderr.write(found.details)
+        failed += found.problem is not None
+    typer.echo(f"{name} keeps the contract" if not failed else f"{name} breaks it in {failed} place(s)")
+    return 1 if failed else 0
