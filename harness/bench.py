@@ -94,7 +94,7 @@ class _Table:
 
     source: DataSource
     dataset: Dataset
-    episodes: list[Episodes]
+    episodes: Mapping[Protocol, list[Episodes]]
     entries: list[Entry]
     jobs: list[StageJob]
     outcomes: dict[StageJob, StageResult | StageFailure]
@@ -113,7 +113,7 @@ class _Table:
         return next(entry for entry in self.entries if entry.label == job.label)
 
     def scores(self, job: StageJob) -> list[str]:
-        return [score_key(job.key, episodes, job.head, job.protocol.seed) for episodes in self.episodes]
+        return [score_key(job.key, episodes, job.head, job.protocol.seed) for episodes in self.episodes[job.protocol]]
 
     def record(self, output: Path) -> dict[str, Any]:
         return {
@@ -126,7 +126,7 @@ class _Table:
             "n_test_classes": self.source.scored(self.dataset).n_classes,
             "episodes": [
                 {**asdict(each.spec), "target": each.target, "n": len(each), "fingerprint": each.fingerprint}
-                for each in self.episodes
+                for each in {each.fingerprint: each for some in self.episodes.values() for each in some}.values()
             ],
             "stages": [self._stage(job, output) for job in self.jobs],
         }
@@ -143,7 +143,7 @@ class _Table:
             "preset": entry.preset if entry.method.presets else None,
             "changed": list(entry.changed),
             "floor": entry.method.floor,
-            "transductive": entry.method.transductive,
+            "transductive": entry.transductive,
             "backbone": job.backbone,
             "head": asdict(job.head) if job.head else None,
             "options": dict(job.options),
@@ -160,12 +160,15 @@ def _table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root:
     found = entries(plan, name, catalogue)
     source = DataSource(name, root, plan.train_on, plan.test_dataset, plan.image_size, plan.score_on)
     dataset = source.open(catalogue)
-    protocol = Protocol(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
-    episodes = protocol.sample(source.scored(dataset))
+    balanced = Protocol(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
+    protocols = {entry.label: balanced.with_unbalanced() if entry.transductive else balanced for entry in found}
+    episodes = {
+        each: each.sample(source.scored(dataset)) for each in {balanced: None, **dict.fromkeys(protocols.values())}
+    }
     machine = Machine(plan.device, plan.precision, plan.threads, plan.devices)
     jobs = [
         job for seed in plan.seeds for entry in found
-        for job in _chain(plan, entry, seed, source, dataset, protocol, machine, output)
+        for job in _chain(plan, entry, seed, source, dataset, protocols[entry.label], machine, output)
     ]  # fmt: skip
     table = _Table(source, dataset, episodes, found, jobs, {}, plan.rows)
     return replace(table, jobs=_needed(table))

@@ -69,6 +69,7 @@ class Entry:
     backbone: str | None
     head: Head | None
     changed: tuple[str, ...] = ()  # options set by the plan
+    transductive: bool = False  # it, or its head, looks at all queries of an episode at once
 
 
 def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
@@ -161,10 +162,11 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
     for label, method, preset in asked:
         backbone = _backbone(plan, method, preset, asked) if method.uses_backbone else None
         head = choose_head(plan, method)
+        transductive = method.transductive or (head is not None and catalogue.classifier(head.classifier).transductive)
         for name, values in combinations(label, swept[label]):
             changes = {**overrides[label], **values}
             options = resolve(method, preset, dataset, _budget(plan, method), changes, label=label)
-            found.append(Entry(name, method, preset, options, backbone, head, tuple(changes)))
+            found.append(Entry(name, method, preset, options, backbone, head, tuple(changes), transductive))
     return found
 
 

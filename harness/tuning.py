@@ -7,7 +7,7 @@ OUTPUT/tuning/LABEL-DATASET-ID/
 
 Trial n depends on what is searched, the seed, n and the trials before it, so a search that was killed goes on with the
 very trial in which it was killed, whose trained stages and checkpoints are there. Optuna's own storages do not give
-that: a sampler that is made anew proposes its first values again, and half a line makes a journal unreadable.
+that: a seeded sampler that is made anew proposes its first values again, and half a line makes a journal unreadable.
 """
 
 from __future__ import annotations

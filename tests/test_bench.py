@@ -16,8 +16,9 @@ import torch
 
 from harness.errors import HarnessError, RunsError, UnknownName
 from harness.events import EpochDone, JobDone, JobStarted
+from harness.hookspecs import hookimpl
 from harness.reports import Report, render
-from harness.types import StageFailure, StageResult
+from harness.types import ClassifierSpec, StageFailure, StageResult
 
 
 def table(record, runs, catalogue):
@@ -156,12 +157,12 @@ def test_damaged_weights_are_told_and_not_used(run_bench, tmp_path):
 def test_an_unwritable_output_is_told_in_one_line(run_bench, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(RunsError, match="cannot write to .*file"):
+    with pytest.raises(RunsError, match=r"cannot write to .*file"):
         run_bench(output=blocked / "runs")
 
 
 def test_a_baseline_that_is_no_row_is_refused_before_any_training(run_bench, tmp_path):
-    with pytest.raises(UnknownName, match="'rfs/simpel'. Did you mean 'rfs/simple'"):
+    with pytest.raises(UnknownName, match=r"'rfs/simpel'\. Did you mean 'rfs/simple'"):
         run_bench(baseline="rfs/simpel")
     assert not weights(tmp_path / "runs")
 
@@ -267,8 +268,11 @@ def test_two_benches_at_once_train_each_stage_once(run_bench, tmp_path):
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path / "both")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
         for _ in range(2)
     ]
     outputs = [process.communicate("\n" * 40)[0] for process in processes]
@@ -305,3 +309,32 @@ def test_waiting_for_a_lock_is_told(tmp_path):
         assert told == ["waiting"]
     thread.join()
     assert told == ["waiting", "in"]
+
+
+class Transductive:
+    """Class means, once refined by the queries nearest to them: it looks at all queries of an episode."""
+
+    @hookimpl
+    def harness_classifiers(self):
+        def load():
+            def classify(support, support_labels, query, n_way):
+                means = torch.stack([support[:, support_labels[0] == way].mean(1) for way in range(n_way)], 1)
+                share = (-torch.cdist(query, means)).softmax(2)
+                refined = (means + share.transpose(1, 2) @ query) / (1 + share.sum(1)[..., None])
+                return -torch.cdist(query, refined)
+
+            return classify
+
+        return [ClassifierSpec("refined", "class means refined by the queries", load, transductive=True)]
+
+
+def test_a_transductive_head_is_scored_with_unbalanced_queries_too(run_bench, catalogue, tmp_path):
+    catalogue.add("transductive", Transductive())
+    record = run_bench(classifier="refined", set={"rfs.generations": 0}, shots=(1,))
+    kinds = [(kind["k_shot"], kind["dirichlet"], kind["target"]) for kind in record["tables"][0]["episodes"]]
+    assert (1, 2.0, "closed") in kinds
+    text = render(Report.of([(tmp_path / "runs", record)]), "markdown", catalogue)
+    assert "Dirichlet" in text
+    assert "refined, l2 (transductive)" in text
+    record = run_bench(set={"rfs.generations": 0}, shots=(1,), train=False)
+    assert not any(kind["dirichlet"] for kind in record["tables"][0]["episodes"])

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.bench import bench
+from harness.errors import HarnessError
 from harness.execution import make_executor
-from harness.plan import entries, load_plan
+from harness.plan import BenchPlan, entries, load_plan
 from harness.reports import Report, render
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -124,3 +125,68 @@ def test_the_recipes_of_paper_and_code_share_gen0(run_plan):
         f"{label}/gen1" for label in ("paper", "code", "temperature", "learning-rate", "divisor", "forward")
     ]
     assert trained == {"skd-gen0": 1, "skd-gen1": 6}
+
+
+# ── what plans are written with ───────────────────────────────────────────────────────────────────
+
+
+def test_a_sweep_over_two_options_has_every_combination(catalogue):
+    plan = BenchPlan(methods=("mine=rfs",), floors=False, set={"mine.temperature": 3, "mine.ce_weight": 0.1},
+                     sweep={"mine.temperature": (2, 4), "mine.decay_at": ([1], [1, 2])})  # fmt: skip
+    found = entries(plan, "tiny", catalogue)
+    assert [entry.label for entry in found] == [
+        "mine temperature=2 decay_at=1", "mine temperature=2 decay_at=1,2",
+        "mine temperature=4 decay_at=1", "mine temperature=4 decay_at=1,2",
+    ]  # fmt: skip
+    assert [(entry.options.temperature, entry.options.decay_at) for entry in found] == [
+        (2, (1,)), (2, (1, 2)), (4, (1,)), (4, (1, 2)),
+    ]  # fmt: skip
+    assert {entry.options.ce_weight for entry in found} == {0.1}
+    assert set(found[0].changed) == {"temperature", "ce_weight", "decay_at"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sweep": {"rsf.temperature": (1, 2)}}, "label in --sweep 'rsf'. Did you mean 'rfs'"),
+        ({"sweep": {"rfs.temperatur": (1, 2)}}, "Did you mean 'temperature'"),
+        ({"sweep": {"rfs.temperature": (1, 1)}}, "different values"),
+        ({"sweep": {"rfs.temperature": ()}}, "one or more"),
+        ({"sweep": {"rfs.temperature": (1, -1)}}, "rfs.temperature = -1"),
+        ({"rows": ("rfs/simpel",)}, "Did you mean 'rfs/simple'"),
+        ({"rows": ("rfs/simple",), "baseline": "rfs/distill-1"}, "row for --baseline"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_before_any_training(run_bench, tmp_path, values, message):
+    with pytest.raises(HarnessError, match=message):
+        run_bench(**values)
+    assert not list((tmp_path / "runs").glob("stages/*"))
+
+
+@pytest.mark.parametrize("more", [{"train_on": "trainval"}, {"test_dataset": "glyphs"}])
+def test_scoring_on_validation_classes_needs_them(more):
+    with pytest.raises(HarnessError, match="--score-on val"):
+        load_plan(None, {"score_on": "val", **more})
+
+
+def test_a_stage_without_a_row_counts_in_the_cost_of_its_children(run_bench, tmp_path, catalogue):
+    shown = Report.of([(tmp_path / "runs", run_bench(rows=("*/distill-1",)))]).tables[0].rows
+    full = Report.of([(tmp_path / "runs", run_bench())]).tables[0].rows
+    assert [row.name for row in shown] == ["rfs/distill-1"]
+    assert shown[0].images_seen == full[1].images_seen == 1280
+    assert [row.name for row in full] == ["rfs/simple", "rfs/distill-1"]
+
+
+def test_a_stage_that_no_row_needs_is_not_trained(run_bench, tmp_path):
+    run_bench(rows=("rfs/simple",))
+    assert [path.name.split("-seed")[0] for path in (tmp_path / "runs").glob("stages/tiny/*")] == ["rfs-simple"]
+
+
+def test_a_table_of_validation_classes_says_so_and_has_other_episodes(run_bench, tmp_path, catalogue):
+    records = [run_bench(score_on=where, rows=("rfs/simple",)) for where in ("val", "test")]
+    texts = [render(Report.of([(tmp_path / "runs", record)]), "markdown", catalogue) for record in records]
+    assert "scored on the validation classes" in texts[0]
+    assert "validation" not in texts[1]
+    kinds = [{each["fingerprint"] for each in record["tables"][0]["episodes"]} for record in records]
+    assert not kinds[0] & kinds[1]
+    assert [record["tables"][0]["n_test_classes"] for record in records] == [6, 7]

@@ -26,7 +26,8 @@ def harness(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["methods"], ["methods", "skd"], ["datasets"], ["backbones"], ["classifiers"], ["bench", "-h"]]
+    "arguments",
+    [["--help"], ["methods"], ["methods", "skd"], ["datasets"], ["backbones"], ["classifiers"], ["bench", "-h"]],
 )
 def test_lists_and_help_import_no_torch(arguments):
     code = (

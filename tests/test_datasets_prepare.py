@@ -91,6 +91,23 @@ def test_a_second_preparation_needs_replace_for_another_source(
     assert left_behind(tmp_path) == ["CIFAR-FS"]
 
 
+@pytest.mark.parametrize("dataset", ["tieredImageNet", "miniImageNet", "Omniglot", "CUB-200-2011"])
+def test_another_dataset_is_refused_though_it_has_a_plate_and_an_apple_too(
+    dataset: str, small_cifar: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("prepare", dataset, "--source", small_cifar, "--data-root", tmp_path) == 2
+    assert f"none of the forms in which {dataset} is known" in capsys.readouterr().err
+    assert left_behind(tmp_path) == []
+
+
+def test_what_a_killed_replacement_left_is_removed_by_the_next_command(small_cifar: Path, tmp_path: Path) -> None:
+    arguments = ["prepare", "CIFAR-FS", "--source", small_cifar, "--data-root", tmp_path]
+    assert run(*arguments) == 0
+    (tmp_path / ".CIFAR-FS.preparing").mkdir()
+    assert run(*arguments) == 0
+    assert left_behind(tmp_path) == ["CIFAR-FS"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -35,7 +35,7 @@ def losses(folder):
 def test_two_processes_train_as_one_does(tmp_path):
     one, two = run(tmp_path / "one"), run(tmp_path / "two", "--devices", "2")
     assert one.returncode == two.returncode == 0, two.stderr
-    # Each process normalises by the half of a batch that it has (GPUs do it over the whole), so they agree but for that.
+    # Each process normalises by its half of a batch (GPUs do it over the whole), so they agree but for that.
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=0.05)
     weights = [load_file(next((tmp_path / name).glob("stages/*/*/weights.safetensors"))) for name in ("one", "two")]
     first = "backbone.layers.0.weight" if "backbone.layers.0.weight" in weights[0] else sorted(weights[0])[0]

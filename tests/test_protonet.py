@@ -6,11 +6,12 @@ import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from harness_protonet import PROTONET, ProtoNetOptions, stages
+from harness_protonet import INSTALL, PROTONET, ProtoNetOptions, stages
 
 from harness.backbones import SPECS
 from harness.batches import EpisodicBatches
@@ -179,3 +180,9 @@ def test_the_stage_reads_every_option():
     (stage,) = stages(ProtoNetOptions())
     assert set(stage.reads) == {*TRAINING_READS, "episodes_per_epoch", "train_way", "train_shot", "train_query"}
     assert set(stage.reads) == set(ProtoNetOptions.model_fields)
+
+
+def test_the_readme_names_every_option_and_preset_and_how_to_install_learn2learn():
+    text = (Path(__file__).parent.parent / "plugins" / "protonet" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in (*ProtoNetOptions.model_fields, *PROTONET.presets) if f"`{name}`" not in text] == []
+    assert INSTALL in text

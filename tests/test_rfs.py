@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,3 +257,8 @@ def test_each_stage_reads_the_options_that_decide_it_and_no_others():
     assert set(simple.reads) == set(TRAINING_READS)
     for student in students:
         assert set(student.reads) == {*TRAINING_READS, "ce_weight", "kd_weight", "temperature"}
+
+
+def test_the_readme_names_every_option_and_preset():
+    text = (Path(__file__).parent.parent / "plugins" / "rfs" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in (*RfsOptions.model_fields, *RFS.presets) if f"`{name}`" not in text] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -349,7 +350,7 @@ def one_batch(plain):
 
 
 def test_gen0_fits_one_batch(one_batch):
-    fitted = Fitted(one_batch, "gen0", epochs=80, learning_rate=0.05)
+    fitted = Fitted(one_batch, "gen0", epochs=50, learning_rate=0.05)
     first, last = fitted.trainer.history[0], fitted.trainer.history[-1]
     assert last["ce"] < 0.05 < first["ce"]
     assert last["self_supervised"] < 0.3 * first["self_supervised"]
@@ -357,7 +358,7 @@ def test_gen0_fits_one_batch(one_batch):
 
 def test_gen1_fits_one_batch_by_bringing_twins_together(one_batch):
     parent = Fitted(one_batch, "gen0", epochs=20, learning_rate=0.05)
-    fitted = Fitted(one_batch, "gen1", parent.network, gen1_epochs=80, gen1_learning_rate=0.01, beta=1.0)
+    fitted = Fitted(one_batch, "gen1", parent.network, gen1_epochs=40, gen1_learning_rate=0.01, beta=1.0)
     first, last = fitted.trainer.history[0], fitted.trainer.history[-1]
     assert last["l2"] < 0.4 * first["l2"]
     assert last["loss"] < 0.5 * first["loss"]
@@ -416,3 +417,8 @@ def test_the_reference_code_departs_from_the_paper_in_four_options():
         "gen1_forward": ("twins", "all"),
     }
     assert {SKD.presets[name].backbone for name in ("paper", "reference-code")} == {"resnet12"}
+
+
+def test_the_readme_names_every_option_and_preset():
+    text = (Path(__file__).parent.parent / "plugins" / "skd" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in (*SkdOptions.model_fields, *SKD.presets) if f"`{name}`" not in text] == []

@@ -49,9 +49,9 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("5-way 1-shot, nearest-centroid", "nearest_centroid", 1, 2500),
-    Setting("5-way 5-shot, nearest-centroid", "nearest_centroid", 5, 1000),
-    Setting("5-way 1-shot, logistic", "logistic", 1, 250),
+    Setting("5-way 1-shot, nearest-centroid", "nearest_centroid", 1, 2000),
+    Setting("5-way 5-shot, nearest-centroid", "nearest_centroid", 5, 500),
+    Setting("5-way 1-shot, logistic", "logistic", 1, 150),
 )
 
 

@@ -42,14 +42,14 @@ def prepare(
         raise HarnessError(f"{spec.name} needs no preparation: {spec.obtain}")
     if (source is None) == (not download):
         raise HarnessError(f"give either --source PATH or --download. {spec.obtain}")
-    with _bar(f"preparing {spec.name}") as progress:
+    with _bar(f"preparing {spec.name}") as (progress, say):
         request = PrepareRequest(
             root=data_root(root),
             source=source.expanduser() if source else None,
             download=download,
             replace=replace,
             swap_channels=swap_channels,
-            say=_say,
+            say=say,
             progress=progress,
         )
         folder = spec.prepare(request)
@@ -63,7 +63,7 @@ def verify(name: Name, root: DataRoot = None) -> None:
 
     spec = _benchmark(name)
     folder = _prepared(spec, data_root(root))
-    with _bar(f"verifying {spec.name}") as progress:
+    with _bar(f"verifying {spec.name}") as (progress, _):
         verify_folder(spec, folder, progress)
     typer.echo(f"{spec.name} in {folder} is as it was prepared")
 
@@ -145,18 +145,17 @@ def _counts(labels: object, n_classes: int) -> list[int]:
     return [int(count) for count in np.bincount(np.asarray(labels), minlength=n_classes)]
 
 
-def _say(message: str) -> None:
-    typer.echo(message, err=True)
-
-
 @contextmanager
-def _bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error; the callback takes what is done and what there is in all."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _bar(description: str) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+    """A progress bar on standard error, on a terminal only.
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    Yields two functions: one takes what is done and what there is in all, one prints a line above the bar.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total), console.print

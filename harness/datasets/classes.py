@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,21 +33,21 @@ class ClassList:
     def __init__(self, classes: Iterable[ListedClass]) -> None:
         self.classes = tuple(classes)
         self._by_name = {each.name: each for each in self.classes}
-        self._by_words: dict[str, list[ListedClass]] = {}
-        for each in self.classes:
-            for words in {_plain(each.name), _plain(each.title)} - {""}:
-                self._by_words.setdefault(words, []).append(each)
+        self._by_spelling = _grouped(self.classes, lambda each: each.name)
+        self._by_title = _grouped(self.classes, lambda each: each.title)
         self._by_digest = {each.sha256: each for each in self.classes if each.sha256}
 
     def of(self, split: SplitName) -> tuple[ListedClass, ...]:
         return tuple(each for each in self.classes if each.split == split)
 
-    def find(self, key: str, split: SplitName | None = None) -> ListedClass | None:
-        """The class of this name, else of this name or title in other spelling, if it is the only one in ``split``."""
-        if key in self._by_name:
-            return self._by_name[key]
-        named = self._by_words.get(_plain(key), [])
-        here = [each for each in named if each.split == split] if len(named) > 1 else named
+    def named(self, name: str) -> ListedClass | None:
+        """The class of this name, or the only one of this name in other spelling: ``Maple tree`` for ``maple_tree``."""
+        spelt = self._by_spelling.get(_plain(name), [])
+        return self._by_name.get(name) or (spelt[0] if len(spelt) == 1 else None)
+
+    def titled(self, title: str, split: SplitName) -> ListedClass | None:
+        """The only class of this title in ``split``: two synsets are called crane."""
+        here = [each for each in self._by_title.get(_plain(title), []) if each.split == split]
         return here[0] if len(here) == 1 else None
 
     def with_digest(self, digest: str) -> ListedClass | None:
@@ -98,6 +98,14 @@ def rows(name: str) -> list[dict[str, str]]:
     """The lines of splits/``name``.csv."""
     with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def _grouped(classes: Iterable[ListedClass], word: Callable[[ListedClass], str]) -> dict[str, list[ListedClass]]:
+    groups: dict[str, list[ListedClass]] = {}
+    for each in classes:
+        if word(each):
+            groups.setdefault(_plain(word(each)), []).append(each)
+    return groups
 
 
 def _plain(name: str) -> str:

@@ -61,9 +61,10 @@ def _open(request: DataRequest) -> Dataset:
 def _cache_name(source: Source, size: int) -> str:
     """Changes with the files: their names, sizes and times of change."""
     import hashlib
+    import os
 
     parts = [f"1 {source.path.resolve()} {size}"]
-    parts += [f"{name} {file.size} {file.path.stat().st_mtime_ns}" for name, file in sorted(source.files.items())]
+    parts += [f"{name} {file.size} {os.stat(file.path).st_mtime_ns}" for name, file in sorted(source.files.items())]
     return f"folder-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 

@@ -48,7 +48,7 @@ def _identify(spool: Spool, listed: ClassList, dataset: str) -> tuple[list[Liste
     """The listed class of each key of the spool, and how they were told."""
     names = [key for key in spool.keys if isinstance(key[1], str)]
     if len(names) == len(spool.keys):
-        found = [listed.find(str(key), split) for split, key in spool.keys]
+        found = [listed.named(str(key)) for _, key in spool.keys]
         unknown = [key for (_, key), each in zip(spool.keys, found, strict=True) if each is None]
         if unknown:
             raise DataError(

@@ -64,11 +64,10 @@ def prepare_dataset(
         DataError: no source, a source of no known form, damaged or of another dataset. Nothing is left behind.
     """
     folder, source = request.root / spec.name, request.source
+    fetched = request.root / ".downloads" / spec.name
     if store.is_prepared(folder) and not request.replace:
         _refuse_other_source(spec, folder, source)
-        return folder
-    fetched = request.root / ".downloads" / spec.name
-    if request.download:
+    elif request.download:
         _download(spec, remotes, fetched, request)
     place = fetched if request.download else source
     if place is None:

@@ -182,7 +182,7 @@ def build(
     Raises DataError where ``root`` cannot be written.
     """
     place, target, old = root / f".{name}.preparing", root / name, root / f".{name}.old"
-    if is_prepared(target) and not replace:
+    if is_prepared(target) and not (replace or place.exists() or old.exists()):
         return target
     with locked(root, name, waiting):
         _recover(place, target, old)

@@ -14,6 +14,8 @@ from harness.types import DataRequest, Dataset, Episodes, EpisodeSpec, Head, Spl
 if TYPE_CHECKING:
     from harness.plugins import Catalogue
 
+UNBALANCED = 2.0  # Dirichlet concentration of the class proportions among unbalanced queries: Veilleux et al. 2021
+
 
 @dataclass(frozen=True)
 class DataSource:
@@ -61,6 +63,11 @@ class Protocol:
     n_episodes: int
     seed: int
     targets: tuple[Target, ...] = ("closed", "open")
+
+    def with_unbalanced(self) -> Protocol:
+        """And as many episodes with unbalanced queries: balanced ones flatter what looks at all queries at once."""
+        unbalanced = tuple(replace(spec, dirichlet=UNBALANCED) for spec in self.specs)
+        return replace(self, specs=(*self.specs, *unbalanced))
 
     def sample(self, split: Split) -> list[Episodes]:
         """The episodes of every kind; open ones only where the split is large enough for two of them."""

@@ -32,8 +32,9 @@ def compared(rows: Sequence[Row], measured: Mapping[str, Mapping[Setting, Measur
         if row.seeds != by_name[baseline].seeds:
             raise RunsError(f"{row.name} has seeds {row.seeds}, {baseline} has {by_name[baseline].seeds}: not paired")
         for (spec, target), own in measured[row.name].items():
-            if target == TESTED_ON:
-                found[row.name, spec] = paired(own, measured[baseline][spec, target], target)
+            reference = measured[baseline].get((spec, target))  # None: episodes that only some rows meet
+            if target == TESTED_ON and reference is not None:
+                found[row.name, spec] = paired(own, reference, target)
     t_p = holm([comparison.t_p for comparison in found.values()])
     wilcoxon_p = holm([comparison.wilcoxon_p for comparison in found.values()])
     adjusted = {

@@ -16,12 +16,12 @@ from harness.reports.plots import Plot, plots, rendered
 from harness.reports.table import (
     ABOUT_PUBLISHED,
     about_differences,
+    accuracy,
     conditions,
     costs,
     difference_rows,
     head,
     mean,
-    percent,
     preset,
     published_rows,
     title,
@@ -87,7 +87,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         for name in INTERVALS:
             interval = cell.intervals.get(name) if cell else None
             cells.append({
-                "text": percent(interval) if cell else "failed",
+                "text": accuracy(row, spec, name),
                 "note": interval.note if interval else "",
                 "best": cell is not None and name == "closed" and mean(row, spec) == best and len(table.rows) > 1,
             })  # fmt: skip

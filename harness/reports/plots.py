@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,10 +33,13 @@ from harness.reports.drawing import (
 from harness.reports.table import SIGNIFICANT, duration, p_value
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from harness.reports.report import Report, Row, Table
+    from harness.types import EpisodeSpec
 
+COSTS = (("images seen", "images_seen", count), ("training time", "fit_seconds", duration))
 ENDINGS = (".png", ".svg", ".pdf")
 
 
@@ -100,9 +104,9 @@ def accuracy(table: Table) -> Plot | None:
     figure, axes = panels(rows, table.specs, 3 * ROW / 2)
     for spec, panel in zip(table.specs, axes, strict=True):
         for y, row in enumerate(rows):
+            intervals = row.cells[spec].intervals if spec in row.cells else {}
             for i, (name, (colour, marker, _)) in enumerate(INTERVALS.items()):
-                found = row.cells[spec].intervals.get(name)
-                if found is not None:
+                if (found := intervals.get(name)) is not None:
                     whisker(panel, y + 0.24 * (i - 1), found, GREY if row.floor else colour, marker)
         low, high = panel.get_xlim()
         panel.set_xlim(max(low, -1), min(high, 101))
@@ -120,12 +124,12 @@ def differences(table: Table) -> Plot | None:
     rows = [row for row in table.rows if any(cell.compared for cell in row.cells.values())]
     if not rows:
         return None
-    specs = [spec for spec in table.specs if any(row.cells[spec].compared for row in rows)]
+    specs = [spec for spec in table.specs if any(spec in row.cells and row.cells[spec].compared for row in rows)]
     figure, axes = panels(rows, specs, ROW, right=0.55)
     for spec, panel in zip(specs, axes, strict=True):
         panel.axvline(0, lw=0.9, color=panel.xaxis.label.get_color())
         for y, row in enumerate(rows):
-            compared = row.cells[spec].compared
+            compared = row.cells[spec].compared if spec in row.cells else None
             if compared is None:
                 continue
             colour = GREY if row.floor else COLOURS[0]
@@ -159,36 +163,42 @@ def cost(table: Table) -> Plot | None:
     axes = figure.subplots(2, n, squeeze=False, sharey="col")
     looks = looks_of(trained)
     for column, spec in enumerate(table.specs):
-        for panel, (label, attribute, tick) in zip(
-            axes[:, column],
-            (("images seen", "images_seen", count), ("training time", "fit_seconds", duration)),
-            strict=True,
-        ):
-            for i, row in enumerate(floors):
-                mean = 100 * row.cells[spec].intervals["closed"].mean
-                side, align = ((1, "right"), (0.01, "left"))[i % 2]  # two that are near must not cover each other
-                panel.axhline(mean, color=GREY, lw=1, ls=(0, (4, 3)))
-                panel.annotate(row.name, (side, mean), (0, 2), xycoords=panel.get_yaxis_transform(),
-                               textcoords="offset points", ha=align, size=8, color=GREY)  # fmt: skip
-            for label_of in dict.fromkeys(row.label for row in trained):
-                chain = [row for row in trained if row.label == label_of]
-                points = [(getattr(row, attribute), 100 * row.cells[spec].intervals["closed"].mean) for row in chain]
-                panel.plot(*zip(*points, strict=True), color=looks[chain[0].name][0], lw=0.8, alpha=0.6)
-                for row, (x, _) in zip(chain, points, strict=True):
-                    colour, marker = looks[row.name]
-                    whisker(panel, x, row.cells[spec].intervals["closed"], colour, marker, upright=True)
+        axes[0, column].set_title(str(spec))
+        for panel, (label, attribute, tick) in zip(axes[:, column], COSTS, strict=True):
+            _floor_lines(panel, [row for row in floors if spec in row.cells], spec)
+            _cost_points(panel, [row for row in trained if spec in row.cells], spec, attribute, looks)
             log_axis(panel, [getattr(row, attribute) for row in trained], tick)
             panel.set_xlabel(label)
             panel.grid(axis="both")
-            if column == 0:
-                panel.set_ylabel("accuracy (%)")
-        axes[0, column].set_title(str(spec))
+    for panel in axes[:, 0]:
+        panel.set_ylabel("accuracy (%)")
     legend(figure, [(*looks[row.name], looks[row.name][0], row.name) for row in trained], columns=min(4, len(trained)))
     caption = (
         "Accuracy (closed 95 % interval) against what it cost, the stages that a row was trained from included. A line "
         "joins the stages of a method; floors are dashed."
     )
     return Plot("cost", caption, figure)
+
+
+def _floor_lines(panel: Axes, floors: Sequence[Row], spec: EpisodeSpec) -> None:
+    for i, row in enumerate(floors):
+        mean = 100 * row.cells[spec].intervals["closed"].mean
+        side, align = ((1, "right"), (0.01, "left"))[i % 2]  # two that are near must not cover each other
+        panel.axhline(mean, color=GREY, lw=1, ls=(0, (4, 3)))
+        panel.annotate(row.name, (side, mean), (0, 2), xycoords=panel.get_yaxis_transform(),
+                       textcoords="offset points", ha=align, size=8, color=GREY)  # fmt: skip
+
+
+def _cost_points(
+    panel: Axes, rows: Sequence[Row], spec: EpisodeSpec, attribute: str, looks: Mapping[str, tuple[str, str]]
+) -> None:
+    for label in dict.fromkeys(row.label for row in rows):
+        chain = [row for row in rows if row.label == label]
+        xs = [getattr(row, attribute) for row in chain]
+        means = [100 * row.cells[spec].intervals["closed"].mean for row in chain]
+        panel.plot(xs, means, color=looks[chain[0].name][0], lw=0.8, alpha=0.6)
+        for x, row in zip(xs, chain, strict=True):
+            whisker(panel, x, row.cells[spec].intervals["closed"], *looks[row.name], upright=True)
 
 
 def learning_curves(table: Table) -> Plot | None:

@@ -101,6 +101,7 @@ def with_published(rows: Sequence[Row], table: Mapping[str, Any], plan: Mapping[
             for number in published_numbers()
             if (number.dataset, number.row) == (table["dataset"], f"{row.method}/{row.stage}")
             and (number.spec.n_way, number.spec.k_shot) == (spec.n_way, spec.k_shot)
+            and not spec.dirichlet
         )) for spec, cell in row.cells.items()})
         for row in rows
     ]  # fmt: skip

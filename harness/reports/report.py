@@ -103,6 +103,7 @@ class Table:
     data_fingerprint: str
     episodes: Sequence[Mapping[str, Any]]  # kind, number and fingerprint of each kind of episode
     plan: Mapping[str, Any]
+    score_on: str = "test"  # or "val"
     conditions: Mapping[str, str] = field(default_factory=dict)  # what all rows share
     differing: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)  # condition → value → rows
 
@@ -172,6 +173,7 @@ def _table(
         data_fingerprint=table["data_fingerprint"],
         episodes=table["episodes"],
         plan=bench["plan"],
+        score_on=table.get("score_on", "test"),
         conditions=shared,
         differing=differing,
     )

@@ -43,7 +43,8 @@ def _section(table: Table) -> str:
 
 def title(table: Table) -> str:
     """``CIFAR-FS``, with what every table must say of its data in brackets."""
-    return f"{table.dataset}{''.join(f' ({note})' for note in table.notes)}"
+    notes = [*table.notes, *(["scored on the validation classes"] if table.score_on == "val" else [])]
+    return f"{table.dataset}{''.join(f' ({note})' for note in notes)}"
 
 
 # ── the tables, a dictionary a line ───────────────────────────────────────────────────────────────
@@ -59,7 +60,7 @@ def main_rows(table: Table) -> list[dict[str, str]]:
     for row in table.rows:
         line = {"method": row.name, "backbone": row.backbone or "-", "head": head(row)}
         for spec in table.specs:
-            text = accuracy(row.cells.get(spec))
+            text = accuracy(row, spec)
             bold = spec in row.cells and mean(row, spec) == highest[spec] and len(table.rows) > 1
             line[str(spec)] = f"**{text}**" if bold else text
         shown.append(line | costs(row))
@@ -85,9 +86,11 @@ def costs(row: Row) -> dict[str, str]:
     }
 
 
-def accuracy(cell: Cell | None) -> str:
-    """``72.40 ± 0.90``, in percent, of the closed interval."""
-    return "failed" if cell is None else percent(cell.intervals["closed"])
+def accuracy(row: Row, spec: EpisodeSpec, name: str = "closed") -> str:
+    """``72.40 ± 0.90``, in percent, of the interval ``name``; ``-`` where the row was not scored in that setting."""
+    if spec not in row.cells:
+        return "failed" if row.failure else "-"
+    return percent(row.cells[spec].intervals.get(name))
 
 
 def percent(interval: Interval | None, sign: str = "") -> str:
@@ -125,7 +128,7 @@ def published_rows(table: Table) -> list[dict[str, str]]:
         {
             "method": row.name,
             "setting": str(spec),
-            "measured": accuracy(cell),
+            "measured": accuracy(row, spec),
             "published": f"{100 * verdict.accuracy:.2f} ± {100 * verdict.ci95:.2f}",
             "verdict": verdict.text,
             "source": verdict.source,
@@ -177,8 +180,8 @@ def about_differences(table: Table) -> str:
 
 
 def counts(table: Table, target: str) -> str:
-    """``600 of 5-way 1-shot, 600 of 5-way 5-shot``."""
-    return ", ".join(f"{each['n']} of {spec_of(each)}" for each in table.episodes if each["target"] == target)
+    """``600 of 5-way 1-shot; 600 of 5-way 5-shot``."""
+    return "; ".join(f"{each['n']} of {spec_of(each)}" for each in table.episodes if each["target"] == target)
 
 
 def spec_of(episodes: Mapping[str, Any]) -> EpisodeSpec:
@@ -196,7 +199,7 @@ def conditions(table: Table) -> list[str]:
         "accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes, drawn with replacement from "
         f"this very test set{over_seeds}; the open interval (new images) and the class interval (new classes) are in "
         "--format csv, json and html; bold: the highest of its column, which proves nothing by itself",
-        f"episodes, the same for all rows: {counts(table, 'closed')}, {plan['queries']} queries a class, "
+        f"episodes, the same for all rows: {counts(table, 'closed')}; {plan['queries']} queries a class, "
         f"episode seed {plan['episode_seed']}",
         f"training seeds: {', '.join(map(str, seeds))}"
         + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
@@ -261,7 +264,8 @@ def frame(report: Report) -> pd.DataFrame:
                 lines.append(about)
             lines.extend({**about, **_numbers(spec, cell, name)} for spec, cell in row.cells.items()
                          for name in cell.intervals)  # fmt: skip
-    return pd.DataFrame(lines)
+    whole = {name: "Int64" for name in ("n_way", "k_shot", "n_query") if any(name in line for line in lines)}
+    return pd.DataFrame(lines).astype(whole)
 
 
 def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:

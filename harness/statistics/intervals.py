@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 LEVEL = 0.95
-LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in
+LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in; ``class`` has no fewer
 LEAST_SEEDS = 3  # with fewer, nothing is said about other seeds
 WEIGHTS_ONLY = "these weights, not these methods"
 
@@ -71,19 +71,20 @@ def open_interval(accuracies: np.ndarray, classes: np.ndarray, n_classes: int, l
 
 
 def class_interval(accuracies: np.ndarray, classes: np.ndarray, n_classes: int, level: float = LEVEL) -> Interval:
-    """Student's t with n_classes - 1 degrees of freedom from a delete-one-class jackknife of episodes (E,).
+    """Student's t from a delete-one-class jackknife of episodes (E,).
 
-    Each of C classes is left out in turn, and variance = (C - 1) / C · Σ (mean without class c - mean of those means)².
-    The means are fitted ones (see ``class_effects``), and what the scatter of single episodes adds to their variance is
-    counted once instead of about n_way times. Where the episodes are too few for a fit, the means are plain ones and
-    the interval is too wide rather than too narrow.
+    Each of C classes is left out in turn, and variance = (C - 1) / C · Σ (mean without class c - mean of those means)²,
+    with C - 1 degrees of freedom. The means are fitted ones (see ``class_effects``), and what the scatter of single
+    episodes adds to their variance is counted once instead of about n_way times, which costs some degrees of freedom.
+    Where the episodes are too few for a fit, the means are plain ones and the interval is too wide rather than too
+    narrow.
 
     Source: Efron & Stein 1981, "The jackknife estimate of variance"; docs/statistics.md for the correction.
     """
     values = checked(accuracies)
     effects = class_effects(values, classes, n_classes)
     if effects is not None and effects.every_class:
-        return _student("class", effects.mean, math.sqrt(effects.class_variance), n_classes - 1, level)
+        return _student("class", effects.mean, math.sqrt(effects.class_variance), effects.class_df, level)
     has = incidence(classes, n_classes)  # (E, C)
     has = has[:, has.any(axis=0)]
     n_without = len(values) - has.sum(axis=0)  # (C,)
@@ -125,15 +126,17 @@ def interval(name: str, accuracies: np.ndarray, classes: np.ndarray, n_classes: 
     return _student(name, over_episodes.mean, math.sqrt(of_seeds + of_episodes), df, level, over_episodes.note)
 
 
-def satterthwaite(*parts: tuple[float, float]) -> float:
-    """Degrees of freedom of a sum of independent variances, each (variance, df).
+def satterthwaite(*parts: tuple[float, float], total: float | None = None) -> float:
+    """Degrees of freedom of a sum of independent variances, each (variance, df); one that is taken off is negative.
 
+    Args:
+        total: the sum, where it is not plainly that.
     Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
     """
-    total = sum(variance for variance, _ in parts)
+    total = sum(variance for variance, _ in parts) if total is None else total
     if total == 0 or not math.isfinite(total):
         return max(0.0, min(df for _, df in parts))
-    return total**2 / sum(variance**2 / df for variance, df in parts if variance > 0)
+    return total**2 / sum(variance**2 / df for variance, df in parts if variance != 0)
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ class ClassEffects:
     mean: float  # at equal shares of all classes
     variance: float  # of that mean, for new images of these classes
     class_variance: float  # of that mean, for new classes
+    class_df: float
     residual_variance: float  # of an episode
     df: int
     every_class: bool  # each class has an estimate of its own
@@ -166,12 +170,24 @@ def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> Cl
     residuals = values - design @ coefficients
     residual_variance = float((residuals**2).sum() / df)
     variance = residual_variance * float(share @ inverse @ share)
-    jackknife = n_way**2 / n_classes * coefficients.var(ddof=1)
-    scatter = n_way**2 / n_classes * (inverse.trace() - inverse.sum() / n_classes) / (n_classes - 1)
-    class_variance = variance + max(0.0, float(jackknife - residual_variance * scatter))
+    jackknife = n_way**2 / n_classes * float(coefficients.var(ddof=1))
+    scatter = n_way**2 / n_classes * float(inverse.trace() - inverse.sum() / n_classes) / (n_classes - 1)
+    excess = scatter * residual_variance - variance  # what the jackknife counts too often
+    class_variance = max(variance, jackknife - excess)
+    class_df = satterthwaite((jackknife, n_classes - 1), (-excess, df), total=class_variance)
+    class_df = min(n_classes - 1, max(LEAST_DF, class_df))  # little is left of it where classes hardly differ
     mean = float(share @ coefficients)
     adjusted = mean + residuals * math.sqrt(n_episodes / df)  # what the fit took off the scatter is given back
-    return ClassEffects(mean, variance, class_variance, residual_variance, df, rank == n_classes, adjusted)
+    return ClassEffects(
+        mean,
+        variance,
+        class_variance,
+        class_df,
+        residual_variance,
+        df,
+        every_class=rank == n_classes,
+        adjusted=adjusted,
+    )
 
 
 def incidence(classes: np.ndarray, n_classes: int) -> np.ndarray:

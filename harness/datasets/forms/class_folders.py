@@ -27,13 +27,13 @@ def class_folders(title: str, depth: int = 1, resize: bool = True, invert: bool 
         places = places_of_images(source, depth)
         chosen: dict[ListedClass, tuple[str, str]] = {}
         for (parent, folder), files in places.items():
-            listed = wanted.classes.find(folder)
+            listed = wanted.classes.named(folder)
             if listed is not None and (listed not in chosen or len(files) > len(places[chosen[listed]])):
                 chosen[listed] = (parent, folder)
         if not chosen:
             return None
         parents = Counter(parent for parent, _ in chosen.values())
-        others = [folder for parent, folder in places if parent in parents and wanted.classes.find(folder) is None]
+        others = [folder for parent, folder in places if parent in parents and wanted.classes.named(folder) is None]
         remark = f"{len(others)} folders that the split does not list were left out, {others[:1]} first"
         return Reading(
             form=title,

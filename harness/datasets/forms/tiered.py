@@ -77,10 +77,10 @@ def _keys(split: SplitName, file: File, source: Source, wanted: Wanted) -> list[
     synsets = _synsets(source)
     names = []
     for title in titles:
-        candidates = [wanted.classes.find(each) for each in synsets.get(title, [title])]
-        found = [each.name for each in candidates if each is not None and each.split == split]
-        listed = wanted.classes.find(title, split)
-        names.append(found[0] if len(found) == 1 else listed.name if listed is not None else title)
+        candidates = [wanted.classes.named(synset) for synset in synsets.get(title, [])]
+        found = [each for each in candidates if each is not None and each.split == split]
+        listed = found[0] if len(found) == 1 else wanted.classes.titled(title, split)
+        names.append(title if listed is None else listed.name)
     return [names[label] for label in labels.tolist()]
 
 

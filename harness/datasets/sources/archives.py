@@ -79,16 +79,18 @@ def look_inside(source: Source, scratch: Path) -> Source:
 
 def _list_folder(folder: Path) -> dict[str, File]:
     found: dict[str, File] = {}
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    root = str(folder)
+    for parent, folders, names in os.walk(root, followlinks=True):
         if os.path.islink(parent) and _leads_back(parent):
             folders.clear()
             continue
         folders.sort()
+        below = "" if parent == root else os.path.relpath(parent, root).replace(os.sep, "/") + "/"
         for name in sorted(names):
-            path = Path(parent) / name
-            relative = path.relative_to(folder).as_posix()
-            if not _is_junk(relative) and path.is_file():
-                found[relative] = on_disk(path)
+            path, relative = os.path.join(parent, name), below + name
+            if not _is_junk(relative) and os.path.isfile(path):
+                size = os.stat(path).st_size
+                found[relative] = File(size, root, relative, loose=True, packed=size)
     return found
 
 
@@ -122,6 +124,7 @@ def _list_zip(file: File, window: Window, scratch: Path) -> Iterator[tuple[str, 
     if total > 1000 * max(file.size, 1) + (1 << 30):
         raise DataError(f"{file.name}: declares {total:,} bytes from {file.size:,}: refused as a decompression bomb")
     check_space(scratch, total, f"{file.name}, unpacked")
+    label = file.name
     for member in members:
         name = f"{file.name}: {member.filename}"
         _refuse_unsafe(file.name, member.filename, stat.S_ISLNK(member.external_attr >> 16))
@@ -131,32 +134,37 @@ def _list_zip(file: File, window: Window, scratch: Path) -> Iterator[tuple[str, 
             raise DataError(f"{name}: an unusual compression: unpack the archive and give the folder")
         deflated = member.compress_type == zipfile.ZIP_DEFLATED
         if not _is_junk(member.filename):
-            place = window.start + member.header_offset
-            yield (
-                member.filename,
-                File(file.path, name, place, member.file_size, member.compress_size, deflated, True, member.CRC),
+            found = File(
+                size=member.file_size,
+                place=file.path,
+                member=member.filename,
+                label=label,
+                offset=window.start + member.header_offset,
+                packed=member.compress_size,
+                deflated=deflated,
+                zip_header=True,
+                crc=member.CRC,
             )
+            yield member.filename, found
 
 
 def _list_tar(file: File, window: Window) -> Iterator[tuple[str, File]]:
-    offset = window.start
+    label = file.name
     with tarfile.open(fileobj=io.BufferedReader(window, CHUNK), mode="r:") as archive:
         for member in archive:
             _refuse_unsafe(file.name, member.name, member.issym() or member.islnk())
             if member.isfile() and not _is_junk(member.name):
                 if member.sparse is not None:
                     raise DataError(f"{file.name}: {member.name} is a sparse member: unpack it and give the folder")
-                name = f"{file.name}: {member.name}"
-                place = offset + member.offset_data
                 if member.offset_data + member.size > file.size:
-                    raise DataError(f"{name}: cut short: copy or download the archive again")
-                yield member.name.removeprefix("./"), File(file.path, name, place, member.size, member.size)
+                    raise DataError(f"{file.name}: {member.name} is cut short: copy or download the archive again")
+                name, size = member.name.removeprefix("./"), member.size
+                yield name, File(size, file.path, name, label, offset=window.start + member.offset_data, packed=size)
             archive.members.clear()  # type: ignore[attr-defined]  # else a million members stay in memory
 
 
 def _list_packed_tar(file: File, packed: IO[bytes], scratch: Path) -> dict[str, File] | None:
     handle, name = tempfile.mkstemp(dir=scratch, suffix=".tar")
-    copy = Path(name)
     try:
         with os.fdopen(handle, "wb") as target:
             while chunk := packed.read(CHUNK):
@@ -166,7 +174,7 @@ def _list_packed_tar(file: File, packed: IO[bytes], scratch: Path) -> dict[str, 
                 target.write(chunk)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{file.name}: damaged archive ({error}): copy or download it again") from None
-    plain = File(copy, file.name, 0, copy.stat().st_size, copy.stat().st_size)
+    plain = on_disk(name, file.name)
     with Window(plain) as window:
         return dict(_list_tar(plain, window))
 
@@ -192,5 +200,5 @@ def _refuse_unsafe(archive: str, name: str, is_link: bool) -> None:
 
 
 def _is_junk(name: str) -> bool:
-    """What systems leave in folders: ``__MACOSX``, ``._x``, ``.DS_Store``, hidden folders."""
+    """What systems leave in folders: ``__MACOSX``, ``._x``, ``.DS_Store``, ``Thumbs.db``."""
     return any(part.startswith(("._", "__MACOSX")) or part in {".DS_Store", "Thumbs.db"} for part in name.split("/"))

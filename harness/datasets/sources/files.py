@@ -21,24 +21,39 @@ SMALL_FILE = 64 << 20  # bytes; the most that is read whole
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Bytes of the file ``path``. ``deflated`` ones unpack to ``size`` bytes."""
+    """Where its bytes are. There may be a million of these, so what many have in common is one object."""
 
-    path: Path
-    name: str  # for messages: "cifar-fs.zip: cifar100/data/apple/apple_s_000022.png"
-    offset: int
     size: int  # bytes, unpacked
-    packed: int  # bytes, as they lie there
+    place: str  # a folder on disk, or a file that holds these bytes and others
+    member: str = ""  # the path in that folder; the name in that archive; empty where ``place`` is the file itself
+    label: str = ""  # the archive's name for messages, where it is not ``place``: an archive in an archive
+    loose: bool = False  # in a folder
+    offset: int = 0
+    packed: int = 0  # bytes, as they lie there
     deflated: bool = False
     zip_header: bool = False  # a zip's local header, of unknown length, stands at ``offset`` before the bytes
     crc: int | None = None
 
+    @property
+    def path(self) -> str:
+        """The file on disk that has the bytes."""
+        return os.path.join(self.place, self.member) if self.loose else self.place
 
-def on_disk(path: Path) -> File:
+    @property
+    def name(self) -> str:
+        """For messages: ``cifar-fs.zip: cifar100/data/apple/apple_s_000022.png``."""
+        if self.loose:
+            return self.path
+        return f"{self.label or self.place}: {self.member}" if self.member else self.label or self.place
+
+
+def on_disk(path: str | Path, label: str = "") -> File:
+    """A file that lies by itself."""
     try:
-        size = path.stat().st_size
+        size = os.stat(path).st_size
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    return File(path, str(path), 0, size, size)
+    return File(size, str(path), label=label, packed=size)
 
 
 def stream(file: File) -> Iterator[bytes]:
@@ -74,7 +89,7 @@ def stored(file: File, scratch: Path) -> File:
     with os.fdopen(handle, "wb") as target:
         for chunk in stream(file):
             target.write(chunk)
-    return File(Path(copy), file.name, 0, file.size, file.size)
+    return on_disk(copy, file.name)
 
 
 def view(file: File, scratch: Path) -> memoryview:
@@ -82,7 +97,7 @@ def view(file: File, scratch: Path) -> memoryview:
     file = stored(file, scratch)
     start = start_of(file)
     try:
-        with file.path.open("rb") as handle:
+        with open(file.path, "rb") as handle:
             mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError):  # mmap refuses an empty file with a ValueError
         raise DataError(f"{file.name}: empty or unreadable: copy or download it again") from None
@@ -107,7 +122,7 @@ class Window(io.RawIOBase):
 
     def __init__(self, file: File) -> None:
         self.start, self._size, self._at = start_of(file), file.size, 0  # start: in the file on disk
-        self._handle = file.path.open("rb")
+        self._handle = open(file.path, "rb")  # noqa: SIM115
 
     def readable(self) -> bool:
         return True
@@ -135,7 +150,7 @@ class Window(io.RawIOBase):
 
 
 def _raw(file: File) -> Iterator[bytes]:
-    with file.path.open("rb") as handle:
+    with open(file.path, "rb") as handle:
         handle.seek(_data_offset(file, handle))
         left = file.packed
         while left and (chunk := handle.read(min(left, CHUNK))):
@@ -156,7 +171,7 @@ def _inflate(file: File) -> Iterator[bytes]:
 
 def start_of(file: File) -> int:
     """Where its bytes begin in the file on disk."""
-    with file.path.open("rb") as handle:
+    with open(file.path, "rb") as handle:
         return _data_offset(file, handle)
 
 

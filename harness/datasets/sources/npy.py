@@ -60,9 +60,16 @@ def open_npz(file: File, key: str, scratch: Path) -> Rows:
             raise DataError(f"{file.name}: packed in an unusual way: save it again with numpy.savez")
         deflated = info.compress_type == zipfile.ZIP_DEFLATED
         member = File(
-            file.path, f"{file.name}[{key}]", base + info.header_offset, info.file_size, info.compress_size, deflated,
-            True, info.CRC,
-        )  # fmt: skip
+            size=info.file_size,
+            place=file.path,
+            member=key,
+            label=file.name,
+            offset=base + info.header_offset,
+            packed=info.compress_size,
+            deflated=deflated,
+            zip_header=True,
+            crc=info.CRC,
+        )
         return _open_npy(member)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
         raise DataError(f"{file.name}: damaged .npz ({error}): copy or download it again") from None
