@@ -275,7 +275,12 @@ def test_two_benches_at_once_train_each_stage_once(run_bench, tmp_path):
         )
         for _ in range(2)
     ]
-    outputs = [process.communicate("\n" * 40)[0] for process in processes]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n" * 40)
+        process.stdin.close()
+        process.stdin = None
+    outputs = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert sum(output.count("epoch") for output in outputs) == 8  # four epochs a stage, two stages
     assert len(weights(tmp_path / "both")) == 2

@@ -1,4 +1,4 @@
-"""harness/cli/new.py, harness/cli/check.py and docs/adding_a_method.md: a stranger's plugin, from nothing to a table."""
+"""harness/cli/new.py, harness/cli/check.py, docs/adding_a_method.md: a stranger's plugin, from nothing to a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,20 @@ from harness.cli.new import write_method
 from harness.errors import HarnessError
 
 DOCS = Path(__file__).parent.parent / "docs"
-SMALL = ["--budget", "images=640", "--episodes", "20", "--queries", "5", "--device", "cpu", "--threads", "1"]
+SMALL = [
+    "--budget",
+    "images=640",
+    "--episodes",
+    "20",
+    "--queries",
+    "5",
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+    "--executor",
+    "inline",
+]
 
 
 @pytest.fixture
@@ -124,7 +137,7 @@ def test_what_exists_is_left_alone(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(HarnessError, match="cannot write .*harness-tilt: Not a directory"):
+    with pytest.raises(HarnessError, match=r"cannot write .*harness-tilt: Not a directory"):
         write_method("tilt", tmp_path / "file")
 
 

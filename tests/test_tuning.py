@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from harness.cli.tune import searched, summary
 from harness.errors import HarnessError
 from harness.events import EpochDone, JobStarted, Note
 from harness.execution import make_executor
+from harness.execution.job import DataSource
 from harness.hookspecs import hookimpl
 from harness.plan import BenchPlan, load_plan
 from harness.search_space import Choices, Range, as_space, propose
@@ -189,6 +191,7 @@ def test_the_novel_classes_are_never_opened(run_tune, run_bench, catalogue, tiny
     catalogue.add("guarded", offered(tiny, test=guarded))
     found = run_tune(BETA, 2, dataset=("changed",))
     assert all(trial.failure is None for trial in found.trials)
+    assert DataSource("changed", Path(), score_on="val").open(catalogue).test is None
     record = run_bench(methods=("skd",), dataset=("changed",))  # the guard works
     assert "the novel classes were opened" in record["tables"][0]["stages"][0]["failure"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -31,11 +31,11 @@ def data_root(given: Path | None) -> Path:
 
 def comma_list(text: str, kind: Callable[[str], T], flag: str) -> tuple[T, ...]:
     """``1,5`` as (1, 5); ``0-4`` as (0, 1, 2, 3, 4) where ``kind`` is int."""
-    values: list[T] = []
+    values: list[Any] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         first, dash, last = part.partition("-")
         if kind is int and dash and first.isdigit() and last.isdigit():
-            values.extend(kind(str(number)) for number in range(int(first), int(last) + 1))
+            values.extend(range(int(first), int(last) + 1))
             continue
         try:
             values.append(kind(part))
