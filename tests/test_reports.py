@@ -40,13 +40,13 @@ def split(n_classes=20, n_images=60):
 class Bench:
     """A run folder, written as a bench writes it; accuracies are drawn from a seeded generator around a mean."""
 
-    def __init__(self, output, dataset="CIFAR-FS", n_classes=20, n_images=60, notes=(), **plan):
+    def __init__(self, output, dataset="CIFAR-FS", n_classes=20, n_images=60, notes=(), specs=SPECS, **plan):
         self.output = output
         self.dataset = dataset
         self.notes = notes
         self.plan = BenchPlan(dataset=(dataset,), queries=5, episodes=N_CLOSED, **plan)
         self.split = split(n_classes, n_images)
-        sampled = [sample_episodes(self.split, s, N_CLOSED, 0, target) for target in ("closed", "open") for s in SPECS]
+        sampled = [sample_episodes(self.split, s, N_CLOSED, 0, target) for target in ("closed", "open") for s in specs]
         self.episodes = [some for some in sampled if some.target == "closed" or len(some) > 1]
         self.stages = []
 
@@ -631,6 +631,17 @@ def test_no_figure_changes_matplotlib_for_others(runs):
 def test_figures_take_any_name(runs, tmp_path, name):
     bench = runs(baseline=name).add(name, history=[{"epoch": 1, "loss": 2}, {"epoch": 2, "loss": 1}]).add("skd/gen0")
     assert save_plots(bench.report(), tmp_path / "figures")
+
+
+@pytest.mark.parametrize("n", [1, 3, 5])
+def test_figures_take_any_number_of_settings(runs, n):
+    specs = [EpisodeSpec(5, k_shot, 5) for k_shot in range(1, n + 1)]
+    bench = runs(baseline="rfs/simple", specs=specs).add("rfs/simple").add("skd/gen0", 0.6)
+    figures = {plot.name: plot.figure for plot in plots(bench.report().tables[0])}
+    for name, each in (("accuracy", 1), ("differences", 1), ("cost", 2)):
+        shown = [panel for panel in figures[name].axes if panel.get_visible()]
+        assert len(shown) == each * n
+        assert [panel.get_title() for panel in shown if panel.get_title()] == [str(spec) for spec in specs]
 
 
 # ── a real bench ──────────────────────────────────────────────────────────────────────────────────

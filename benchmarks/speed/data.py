@@ -5,7 +5,7 @@
 Makes a synthetic tieredImageNet (60,000 images of 84×84, 1.3 GB) in three of its forms, prepares each in a process of
 its own and watches that process from outside: "peak" is its largest RssAnon (anonymous memory, which no other process
 can share and the system cannot drop) less what it had before the work began. Then one epoch of shuffled batches is
-read from the prepared images, and, with ``--train``, trained on with conv4. Linux only (reads /proc).
+read from the prepared images and, with ``--train IMAGES``, trained on with conv4. Linux only (reads /proc).
 """
 
 from __future__ import annotations
@@ -170,9 +170,9 @@ def task(name: str, *arguments: str) -> None:
         print("ready", flush=True)
         sys.stdout = sys.stderr
         root, runs, images = arguments
-        options = ["--methods", "rfs", "--dataset", "tieredImageNet", "--backbone", "conv4", "--preset", "quick"]
-        budget = ["--budget", f"images={images}", "--episodes", "20", "--data-root", root, "--output", runs]
-        if main(["bench", *options, *budget]):
+        options = ["--methods", "rfs", "--set", "rfs.generations=0", "--no-floors", "--dataset", "tieredImageNet"]
+        size = ["--backbone", "conv4", "--budget", f"images={images}", "--episodes", "20", "--executor", "inline"]
+        if main(["bench", *options, *size, "--data-root", root, "--output", runs]):
             raise SystemExit(1)
 
 
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--forms", default=",".join(FORMS))
     parser.add_argument("--cifar", type=Path, help="CIFAR-FS as its authors ship it")
-    parser.add_argument("--train", action="store_true", help="also train conv4 for an epoch")
+    parser.add_argument("--train", type=int, default=0, help="also train conv4 on so many images")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     print(f"{platform.processor() or platform.machine()}, {cores} cores, Python {platform.python_version()}, one run\n")
@@ -236,7 +236,8 @@ def main() -> None:
     if arguments.train:
         runs = work / "runs"
         shutil.rmtree(runs, ignore_errors=True)
-        row("train and score conv4, one epoch", n_train, measure("train", str(root), str(runs), str(n_train)))
+        found = measure("train", str(root), str(runs), str(arguments.train))
+        row("train conv4 on shuffled batches of 64, then score it", arguments.train, found)
     print(f"\nfingerprints: {'equal in all forms' if len(prints) == 1 else prints}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,26 +30,44 @@ PANEL = 2.7  # inches, width
 ROW = 0.34  # inches, height
 
 
-def panels(rows: Sequence[Row], specs: Sequence[EpisodeSpec], row: float, right: float = 0) -> tuple[Figure, Any]:
-    """A panel a setting side by side, a line a row from the top down, names on the left."""
+def columns(n: int) -> int:
+    """How many of ``n`` panels stand side by side, so that a page's width keeps them legible."""
+    return n if n <= 3 else 2 if n == 4 else 3
+
+
+def panels(
+    rows: Sequence[Row], specs: Sequence[EpisodeSpec], row: float, right: float = 0
+) -> tuple[Figure, list[Axes]]:
+    """A panel a setting, a line a row from the top down, names on the left.
+
+    Args:
+        row: height of a line (inches).
+        right: room beside each panel (inches).
+    """
     from matplotlib.figure import Figure
 
-    label = 0.3 + 0.075 * max(len(row.name) for row in rows)  # inches
-    width = label + len(specs) * (PANEL + right)
-    figure = Figure(figsize=(width, 1.1 + row * len(rows)), layout="constrained")
-    axes = figure.subplots(1, len(specs), sharey=True, squeeze=False)[0]
-    axes[0].set_yticks(range(len(rows)), [row.name for row in rows])
+    across = columns(len(specs))
+    down = math.ceil(len(specs) / across)
+    names = 0.3 + 0.075 * max(len(row.name) for row in rows)  # inches
+    size = (names + across * (PANEL + right), 0.3 + down * (0.8 + row * len(rows)))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(down, across, sharey=True, squeeze=False)
+    axes = list(grid.ravel())
     axes[0].set_ylim(len(rows) - 0.4, -0.6)
-    for tick, shown in zip(axes[0].get_yticklabels(), rows, strict=True):
-        if shown.floor:
-            tick.set_color(GREY)
-    for spec, panel in zip(specs, axes, strict=True):
+    for first in grid[:, 0]:
+        first.set_yticks(range(len(rows)), [row.name for row in rows])
+        for tick, shown in zip(first.get_yticklabels(), rows, strict=True):
+            if shown.floor:
+                tick.set_color(GREY)
+    for spec, panel in zip(specs, axes, strict=False):
         panel.set_title(str(spec))
         panel.grid(axis="x")
         panel.tick_params(axis="y", length=0)
         for y in range(1, len(rows)):
             panel.axhline(y - 0.5, lw=0.4, color=GREY, alpha=0.4)
-    return figure, axes
+    for panel in axes[len(specs) :]:
+        panel.set_visible(False)
+    return figure, axes[: len(specs)]
 
 
 def whisker(
@@ -66,15 +84,13 @@ def whisker(
 
 
 def looks_of(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    """Row → colour and marker: a colour a method, a marker a stage; no two rows share both as far as they go."""
+    """Row → colour and marker: a colour a method, a marker a stage; as far as they go, no two rows share both."""
     labels = list(dict.fromkeys(row.label for row in rows))
-    stages: dict[str, int] = {}
-    looks = {}
+    looks: dict[str, tuple[str, str]] = {}
     for row in rows:
-        number = labels.index(row.label)
-        stage = stages[row.label] = stages.get(row.label, -1) + 1
-        marker = MARKERS[(stage + number // len(COLOURS)) % len(MARKERS)]
-        looks[row.name] = (COLOURS[number % len(COLOURS)], marker)
+        colour = COLOURS[labels.index(row.label) % len(COLOURS)]
+        free = [marker for marker in MARKERS if (colour, marker) not in looks.values()]
+        looks[row.name] = (colour, (free or list(MARKERS))[0])
     return looks
 
 
@@ -89,19 +105,18 @@ def legend(figure: Figure, entries: Sequence[tuple[str, str, Any, str]], columns
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
-def log_axis(panel: Axes, values: Sequence[float], tick: Callable[[float], str]) -> None:
-    """A logarithmic axis with a few ticks in words, however near or far the values lie."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+def log_axis(panel: Axes, values: Sequence[float], ticks: Mapping[float, str]) -> None:
+    """A logarithmic axis around ``values`` with at most six of ``ticks``, round numbers and their words."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     low, high = min(values) / 1.6, max(values) * 1.6
     panel.set_xscale("log")
     panel.set_xlim(low, high)
-    steps = (1, 2, 5) if high / low < 100 else (1,)
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [step * 10.0**decade for decade in decades for step in steps]
-    panel.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    inside = [tick for tick in ticks if low <= tick <= high]
+    chosen = inside[:: math.ceil(len(inside) / 6) or 1]
+    panel.xaxis.set_major_locator(FixedLocator(chosen))
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+    panel.xaxis.set_major_formatter(FixedFormatter([ticks[tick] for tick in chosen]))
 
 
 def whole_epochs(panel: Axes) -> None:
@@ -111,12 +126,19 @@ def whole_epochs(panel: Axes) -> None:
     panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
-def count(value: float) -> str:
-    """``5 k``, ``2 M``."""
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"
+def count_ticks() -> dict[float, str]:
+    """1, 2, 5, 10 … with ``k``, ``M`` and ``G`` for thousands, millions and milliards."""
+    units = ((1, ""), (1e3, " k"), (1e6, " M"), (1e9, " G"))
+    return {step * size: f"{step}{unit}" for size, unit in units for step in (1, 2, 5, 10, 20, 50, 100, 200, 500)}
+
+
+def time_ticks() -> dict[float, str]:
+    """Round times, by seconds: from 0.1 s to 50 days."""
+    units = (
+        (1, "s", (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)), (60, "min", (0.5, 1, 2, 5, 10, 20)),
+        (3600, "h", (0.5, 1, 2, 5, 10)), (86400, "d", (1, 2, 5, 10, 20, 50)),
+    )  # fmt: skip
+    return {step * size: f"{step} {unit}" for size, unit, steps in units for step in steps}
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def requirements(
         if not reference:
             raise HarnessError(f"the baseline {name} failed, so nothing can be compared with it")
         for row, group in groups.items():
-            for (spec, target), own in measured(group.results).items() if row != name else ():
+            for (spec, target), own in measured(group.results).items() if group.shown and row != name else ():
                 other = reference.get((spec, target))
                 if target != TESTED_ON or other is None or own.accuracies.shape != other.accuracies.shape:
                     continue

@@ -21,16 +21,18 @@ from harness.reports.drawing import (
     INTERVALS,
     PAPER,
     ROW,
-    count,
+    columns,
+    count_ticks,
     legend,
     log_axis,
     looks_of,
     panels,
     style,
+    time_ticks,
     whisker,
     whole_epochs,
 )
-from harness.reports.table import SIGNIFICANT, duration, p_value
+from harness.reports.table import SIGNIFICANT, p_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from harness.reports.report import Report, Row, Table
     from harness.types import EpisodeSpec
 
-COSTS = (("images seen", "images_seen", count), ("training time", "fit_seconds", duration))
+COSTS = (("images seen", "images_seen", count_ticks), ("training time", "fit_seconds", time_ticks))
 ENDINGS = (".png", ".svg", ".pdf")
 
 
@@ -158,19 +160,26 @@ def cost(table: Table) -> Plot | None:
     floors = [row for row in table.rows if row.cells and row not in trained]
     if not trained:
         return None
-    n = len(table.specs)
-    figure = Figure(figsize=(0.6 + 3.1 * n, 5.4 + 0.2 * math.ceil(len(trained) / 4)), layout="constrained")
-    axes = figure.subplots(2, n, squeeze=False, sharey="col")
+    across = columns(len(table.specs))
+    down = math.ceil(len(table.specs) / across)
+    size = (0.6 + 3.1 * across, 5.2 * down + 0.2 + 0.2 * math.ceil(len(trained) / 4))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(2 * down, across, squeeze=False)
     looks = looks_of(trained)
-    for column, spec in enumerate(table.specs):
-        axes[0, column].set_title(str(spec))
-        for panel, (label, attribute, tick) in zip(axes[:, column], COSTS, strict=True):
+    for panel in grid.ravel()[across * 2 * (down - 1) :]:
+        panel.set_visible(False)  # until a setting takes it
+    for i, spec in enumerate(table.specs):
+        pair = grid[2 * (i // across) : 2 * (i // across) + 2, i % across]
+        pair[0].set_title(str(spec))
+        pair[1].sharey(pair[0])
+        for panel, (label, attribute, ticks) in zip(pair, COSTS, strict=True):
+            panel.set_visible(True)
             _floor_lines(panel, [row for row in floors if spec in row.cells], spec)
             _cost_points(panel, [row for row in trained if spec in row.cells], spec, attribute, looks)
-            log_axis(panel, [getattr(row, attribute) for row in trained], tick)
+            log_axis(panel, [getattr(row, attribute) for row in trained], ticks())
             panel.set_xlabel(label)
             panel.grid(axis="both")
-    for panel in axes[:, 0]:
+    for panel in grid[:, 0]:
         panel.set_ylabel("accuracy (%)")
     legend(figure, [(*looks[row.name], looks[row.name][0], row.name) for row in trained], columns=min(4, len(trained)))
     caption = (

@@ -60,7 +60,7 @@ PROTONET = harness.MethodSpec(
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",
-            {"images": 600_000, "schedule": "cosine"},
+            {"images": 450_000, "schedule": "cosine"},
             {"glyphs": {"images": 80_000}},
         ),
         "paper": harness.Preset(

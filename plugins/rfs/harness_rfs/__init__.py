@@ -65,7 +65,7 @@ RFS = harness.MethodSpec(
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen; one born-again generation",
-            {"images": 600_000, "schedule": "cosine", "generations": 1},
+            {"images": 450_000, "schedule": "cosine", "generations": 1},
             {"glyphs": {"images": 80_000}},
         ),
         "paper": harness.Preset(

@@ -103,7 +103,7 @@ SKD = harness.MethodSpec(
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",
-            {"images": 600_000, "schedule": "cosine"},
+            {"images": 450_000, "schedule": "cosine"},
             {"glyphs": {"images": 80_000}},
         ),
         "paper": harness.Preset(
