@@ -171,7 +171,20 @@ def task(name: str, *arguments: str) -> None:
         sys.stdout = sys.stderr
         root, runs, images = arguments
         options = ["--methods", "rfs", "--set", "rfs.generations=0", "--no-floors", "--dataset", "tieredImageNet"]
-        size = ["--backbone", "conv4", "--budget", f"images={images}", "--episodes", "20", "--executor", "inline"]
+        size = [
+            "--backbone",
+            "conv4",
+            "--budget",
+            f"images={images}",
+            "--queries",
+            "1",
+            "--views",
+            "1",
+            "--episodes",
+            "5",
+            "--executor",
+            "inline",
+        ]
         if main(["bench", *options, *size, "--data-root", root, "--output", runs]):
             raise SystemExit(1)
 

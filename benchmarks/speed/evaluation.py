@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from measuring import clock_of, conditions, ratio, table, timed_in_turns
 from PIL import Image
+from sklearn.linear_model import LogisticRegression  # at once, so that the limit of threads reaches its libraries
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -259,7 +260,6 @@ def one_by_one(
     network: FeatureNetwork, split: Split, spec: DatasetSpec, jitter: float, episodes: Episodes
 ) -> np.ndarray:
     """Accuracies (E,). Images are transformed one at a time, supports five times; the network runs in float32."""
-    from sklearn.linear_model import LogisticRegression
     from torchvision import transforms as tv
 
     to_tensor = [lambda picture: np.array(picture), tv.ToTensor(), tv.Normalize(spec.mean, spec.std)]

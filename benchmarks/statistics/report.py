@@ -24,7 +24,7 @@ def render(results: Sequence[tuple[Setting, Results]]) -> str:
         "# What the intervals cover and what the tests reject",
         f"{total:,} simulated benchmarks. By `python benchmarks/statistics/simulate.py`; seed {_seed()}; "
         f"torch {torch.__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
-        f"Python {platform.python_version()}.",
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}.",
         _conditions(),
         *(_of_setting(setting, found) for setting, found in results),
         _of_seeds(),
@@ -47,7 +47,7 @@ def _conditions() -> str:
         f"its own, correlated {model.SHARED} with A's; what two methods see of one image correlates {model.SHARED}. "
         "Intervals at 95 %, tests at 5 %. ± is the Monte-Carlo standard error, over worlds (a world's test sets share "
         "its classes). The truths have a Monte-Carlo error of their own, by which intervals were widened: "
-        "by 11 to 14 % at most for `this test set`, by 2 to 3 % for `these classes`."
+        "by at most 14 % for `this test set` and 3 % for `these classes`."
     )
 
 
