@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 import harness
-from harness.options import TRAINING_READS
+from harness.options import QUICK, QUICK_PER_DATASET, TRAINING_READS
 
 INSTALL = """pip install "numpy>=1.26,<2" learn2learn==0.2.0 --config-settings="--build-option=build_ext\""""
 
@@ -60,8 +60,8 @@ PROTONET = harness.MethodSpec(
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",
-            {"images": 450_000, "schedule": "cosine"},
-            {"glyphs": {"images": 80_000}},
+            QUICK,
+            QUICK_PER_DATASET,
         ),
         "paper": harness.Preset(
             "30-way 1-shot training episodes, Adam at 0.001 halved every 2,000 episodes",

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 import harness
-from harness.options import TRAINING_READS
+from harness.options import QUICK, QUICK_PER_DATASET, TRAINING_READS
 
 
 class RfsOptions(harness.TrainingOptions):
@@ -65,8 +65,8 @@ RFS = harness.MethodSpec(
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen; one born-again generation",
-            {"images": 450_000, "schedule": "cosine", "generations": 1},
-            {"glyphs": {"images": 80_000}},
+            {**QUICK, "generations": 1},
+            QUICK_PER_DATASET,
         ),
         "paper": harness.Preset(
             "the paper's schedule and two born-again generations",

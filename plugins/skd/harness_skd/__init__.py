@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 import harness
-from harness.options import TRAINING_READS
+from harness.options import QUICK, QUICK_PER_DATASET, TRAINING_READS
 
 
 class SkdOptions(harness.TrainingOptions):
@@ -103,8 +103,8 @@ SKD = harness.MethodSpec(
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",
-            {"images": 450_000, "schedule": "cosine"},
-            {"glyphs": {"images": 80_000}},
+            QUICK,
+            QUICK_PER_DATASET,
         ),
         "paper": harness.Preset(
             "the paper's values: T = 4, Gen-1 at learning rate 0.05",
