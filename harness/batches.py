@@ -101,7 +101,7 @@ class ImageFeed:
         if device.type == "cuda":
             size = int(np.prod(split.images.shape))
             if size <= RESIDENT_SHARE * torch.cuda.get_device_properties(device).total_memory:
-                self._resident = torch.from_numpy(np.ascontiguousarray(split.images)).to(device)
+                self._resident = torch.from_numpy(np.array(split.images)).to(device)
 
     def __call__(self, steps: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Images (B, H, W, C) uint8 and labels (B,) on the device for each row of ``steps`` (n, B), in order."""

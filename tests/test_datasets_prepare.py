@@ -162,7 +162,7 @@ def test_killed_half_way_nothing_is_prepared_and_the_same_command_succeeds(small
 
 def test_two_at_once_prepare_it_once_and_both_succeed(small_cifar: Path, tmp_path: Path) -> None:
     both = [subprocess.Popen(command(small_cifar, tmp_path), stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [process.communicate(timeout=120)[1] for process in both]
+    told = [process.communicate(timeout=600)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sum("200 images from" in text for text in told) == 1
     assert left_behind(tmp_path) == ["CIFAR-FS"]

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from harness.evaluation import SPECS, classifiers, logistic
 from harness.evaluation.classifiers import logistic_sklearn
 
 N_WAY, K_SHOT = 5, 3
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """scikit-learn's fits are so small that more threads only wait for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 def make_episodes(

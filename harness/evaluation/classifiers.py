@@ -84,9 +84,10 @@ def svm(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, C: f
 
 def _one_by_one(model: Callable[[], Any], support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> Tensor:
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits  # which scikit-learn needs itself
 
     scores = np.empty((*query.shape[:2], n_way))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # so small a problem gains nothing from more threads
         warnings.simplefilter("ignore", ConvergenceWarning)  # a tolerance below rounding is never met
         for e, (x, y, q) in enumerate(zip(support.cpu(), support_labels.cpu(), query.cpu(), strict=True)):
             decision = model().fit(x.numpy(), y.numpy()).decision_function(q.numpy())
