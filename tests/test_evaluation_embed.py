@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.episodes import sample_episodes
 from harness.errors import HarnessError, PluginError, UnknownName
 from harness.evaluation import cache, transforms
-from harness.evaluation.embed import BATCH_SIZE, ViewSource, crop_and_flip, embed, used_pairs
+from harness.evaluation.embed import ViewSource, crop_and_flip, embed, used_pairs
 from harness.types import Augmentation, Episodes, EpisodeSpec, Split
 
 AUGMENTATION = Augmentation(crop_padding=2, flip=True)
@@ -101,7 +101,15 @@ def test_each_used_view_is_embedded_once_and_nothing_else() -> None:
     features = embed(learner, source, pairs)
     truth = [source.read(pair[:1], pair[1:]).flatten().float() for pair in pairs]
     assert (features == torch.stack(truth)).all()
-    assert len(learner.seen) == -(-len(pairs) // BATCH_SIZE) * BATCH_SIZE
+    assert len(learner.seen) == -(-len(pairs) // source.batch_size) * source.batch_size
+
+
+def test_larger_images_come_in_smaller_batches() -> None:
+    sizes = {
+        side: ViewSource(Split("test", np.empty((1, side, side, 3), np.uint8), np.zeros(1, int), ("a",), "")).batch_size
+        for side in (28, 32, 84, 224)
+    }
+    assert sizes == {28: 256, 32: 256, 84: 37, 224: 16}
 
 
 def test_progress_ends_with_all_done() -> None:

@@ -20,7 +20,7 @@ from harness.errors import PluginError
 from harness.randomness import numpy_generator
 from harness.types import Augmentation, Embedder, Episodes, Split
 
-BATCH_SIZE = 256  # the last batch is filled up, so that every batch runs the same kernels and gives the same bits
+BATCH_IMAGES = {"cpu": 256, "cuda": 2048}  # of 32×32 pixels; larger images come in smaller batches, for memory's sake
 NO_AUGMENTATION = Augmentation()
 Progress = Callable[[int, int], None]
 
@@ -55,6 +55,13 @@ class ViewSource:
                 (flip < 0.5) & self.augmentation.flip,
             )
         return parameters
+
+    @property
+    def batch_size(self) -> int:
+        """How many views are embedded at once."""
+        height, width = self.split.images.shape[1:3]
+        most = BATCH_IMAGES[torch.device(self.device).type]
+        return max(16, min(most, most * 32 * 32 // (height * width)))
 
     def read(self, images: np.ndarray, views: np.ndarray) -> Tensor:
         """Views (P, H, W, C) uint8 on the device, of pairs of an image and a view, (P,) each."""
@@ -116,12 +123,13 @@ def embed(
         PluginError: what the learner returned is not (N, D) finite floats.
     """
     features: list[Tensor] = []
-    for start in range(0, len(pairs), BATCH_SIZE):
-        batch = pairs[start : start + BATCH_SIZE]
-        filled = np.resize(batch, (BATCH_SIZE, 2))
+    size = source.batch_size
+    for start in range(0, len(pairs), size):
+        batch = pairs[start : start + size]
+        filled = np.resize(batch, (size, 2))  # so that every batch runs the same kernels and gives the same bits
         with torch.inference_mode(), autocast():
             output = learner.embed(source.read(filled[:, 0], filled[:, 1]))
-        _check(learner, output, features[0].shape[1] if features else None)
+        _check(learner, output, size, features[0].shape[1] if features else None)
         features.append(output[: len(batch)].float())
         progress(start + len(batch), len(pairs))
     together = torch.cat(features)
@@ -131,11 +139,11 @@ def embed(
     return together
 
 
-def _check(learner: Any, output: Any, n_features: int | None) -> None:
+def _check(learner: Any, output: Any, n_images: int, n_features: int | None) -> None:
     name = f"{type(learner).__name__}.embed()"
     if not isinstance(output, Tensor) or not output.is_floating_point():
         found = output.dtype if isinstance(output, Tensor) else type(output).__name__
         raise PluginError(f"{name} returned {found}; it must return a float32 tensor")
-    if output.ndim != 2 or len(output) != BATCH_SIZE or n_features not in (None, output.shape[1]):
-        expected = f"({BATCH_SIZE}, {n_features or 'D'})"
-        raise PluginError(f"{name} returned shape {tuple(output.shape)} for {BATCH_SIZE} images, not {expected}")
+    if output.ndim != 2 or len(output) != n_images or n_features not in (None, output.shape[1]):
+        expected = f"({n_images}, {n_features or 'D'})"
+        raise PluginError(f"{name} returned shape {tuple(output.shape)} for {n_images} images, not {expected}")
