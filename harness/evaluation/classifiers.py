@@ -84,7 +84,7 @@ def svm(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, C: f
 
 def _one_by_one(model: Callable[[], Any], support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> Tensor:
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # which scikit-learn needs itself
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn needs it too
 
     scores = np.empty((*query.shape[:2], n_way))
     with warnings.catch_warnings(), threadpool_limits(1):  # so small a problem gains nothing from more threads
