@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness import runs
 from harness.errors import RunsError, UnknownName
-from harness.events import BenchStarted, JobDone, JobStarted
+from harness.events import BenchStarted, JobDone, JobEvent
 from harness.execution.job import DataSource, Machine, Protocol, StageJob
-from harness.hardware import check_names, choose_hardware
 from harness.plan import BenchPlan, Entry, entries, episode_specs
 from harness.runs import StageFolder, StageIdentity, score_key
 from harness.types import Dataset, DatasetSpec, Episodes, StageFailure, StageResult
@@ -53,9 +52,7 @@ def bench(
         HarnessError: the plan names something that does not exist, or does not fit the data.
         RunsError: ``train`` is False and a stage is not trained.
     """
-    check_names(plan.device, plan.precision)
-    if plan.device.startswith("cuda"):
-        choose_hardware(plan.device, plan.precision)
+    executor.check(Machine(plan.device, plan.precision, plan.threads, plan.devices))
     runs.writable(output)
     tables = [_table(plan, name, catalogue, output, root) for name in plan.dataset]
     rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
@@ -65,18 +62,9 @@ def bench(
         if StageFolder(job.folder).trained is None:
             raise RunsError(f"{job.name} seed {job.seed} is not trained in {output}. Train it: harness bench")
     observe(BenchStarted([job for table in tables for job in table.jobs]))
-    for table in tables:
-        failed: dict[str, str] = {}
-        for job in table.jobs:
-            outcome = _reuse(job, table) or _blocked(job, failed)
-            reused = isinstance(outcome, StageResult)
-            if outcome is None:
-                observe(JobStarted(job))
-                outcome = executor.run(job, observe)
-            if isinstance(outcome, StageFailure):
-                failed[job.key] = job.name
-            table.outcomes[job] = outcome
-            observe(JobDone(job, outcome, reused))
+    schedule = _Schedule(tables, observe)
+    for job, outcome in executor.run(schedule.ready, lambda job, event: observe(JobEvent(job, event))):
+        schedule.finish(job, outcome)
     record = {
         "id": runs.digest([plan.model_dump(mode="json"), [job.key for table in tables for job in table.jobs]])[:12],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -154,6 +142,47 @@ class _Table:
             "scores": self.scores(job),
             "failure": outcome.error if isinstance(outcome, StageFailure) else None,
         }
+
+
+class _Schedule:
+    """Which jobs are left, and which of them can begin: those whose parent is done."""
+
+    def __init__(self, tables: Sequence[_Table], observe: Observe) -> None:
+        self._tables = {job: table for table in tables for job in table.jobs}
+        self._waiting = list(self._tables)
+        self._running: set[str] = set()  # keys: a stage is never trained twice at once
+        self._failed: dict[tuple[int, str], str] = {}  # table and key → name
+        self._observe = observe
+
+    def ready(self) -> StageJob | None:
+        """The first job that can begin and has something to do; None: there is none now."""
+        undone = set(self._running)
+        for job in list(self._waiting):
+            if undone.isdisjoint({job.key, job.identity.parent}):
+                self._waiting.remove(job)
+                outcome = self._reused(job) or self._blocked(job)
+                if outcome is None:
+                    self._running.add(job.key)
+                    return job
+                self.finish(job, outcome, reused=isinstance(outcome, StageResult))
+            else:
+                undone.add(job.key)
+        return None
+
+    def finish(self, job: StageJob, outcome: StageResult | StageFailure, reused: bool = False) -> None:
+        """Note what became of a job."""
+        self._running.discard(job.key)
+        if isinstance(outcome, StageFailure):
+            self._failed[id(self._tables[job]), job.key] = job.name
+        self._tables[job].outcomes[job] = outcome
+        self._observe(JobEvent(job, JobDone(outcome, reused)))
+
+    def _reused(self, job: StageJob) -> StageResult | None:
+        return StageFolder(job.folder).result(job.key, self._tables[job].scores(job))
+
+    def _blocked(self, job: StageJob) -> StageFailure | None:
+        parent = self._failed.get((id(self._tables[job]), job.identity.parent or ""))
+        return StageFailure(job.key, f"its parent {parent} failed") if parent else None
 
 
 def _table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> _Table:
@@ -247,14 +276,3 @@ def _file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise RunsError(f"cannot read the weights {path}: {error.strerror}") from None
-
-
-def _reuse(job: StageJob, table: _Table) -> StageResult | None:
-    return StageFolder(job.folder).result(job.key, table.scores(job))
-
-
-def _blocked(job: StageJob, failed: Mapping[str, str]) -> StageFailure | None:
-    parent = job.identity.parent
-    if parent is None or parent not in failed:
-        return None
-    return StageFailure(job.key, f"its parent {failed[parent]} failed")

@@ -20,10 +20,16 @@ class BenchStarted:
 
 
 @dataclass(frozen=True, eq=False)
-class JobStarted:
-    """A stage is about to be trained or scored."""
+class JobEvent:
+    """Something of one job: the events below."""
 
     job: StageJob
+    event: JobStarted | TrainingProgress | EmbeddingProgress | EpochDone | Note | JobDone
+
+
+@dataclass(frozen=True)
+class JobStarted:
+    """A stage is about to be trained or scored."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class RanksNeeded:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that the user should know of a job under way."""
+    """Something that the user should know."""
 
     text: str
 
@@ -72,6 +78,5 @@ class Note:
 class JobDone:
     """A stage has its result, or has failed. ``reused``: all of it was on disk."""
 
-    job: StageJob
     outcome: StageResult | StageFailure
     reused: bool

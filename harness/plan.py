@@ -242,7 +242,9 @@ def _backbone(plan: BenchPlan, method: MethodSpec, preset: str, asked: Sequence[
 
 
 def _budget(plan: BenchPlan, method: MethodSpec) -> dict[str, Any]:
-    return {"images": plan.budget} if plan.budget and "images" in method.options.model_fields else {}
+    """Every option that is a training length in images: ``images``, or ``gen1_images`` of one stage."""
+    fields = method.options.model_fields
+    return {name: plan.budget for name in fields if plan.budget and (name == "images" or name.endswith("_images"))}
 
 
 def choose_head(plan: BenchPlan, method: MethodSpec) -> Head | None:

@@ -98,9 +98,8 @@ def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
             "dataset": ("tiny",), "methods": ("rfs",), "floors": False, "budget": 640, "episodes": 20, "queries": 5,
             "device": "cpu", "precision": "32", "threads": 1,
         }  # fmt: skip
-        train = values.pop("train", True)
+        train, executor = values.pop("train", True), values.pop("executor", make_executor("inline", catalogue))
         plan = BenchPlan.model_validate({**small, **values})
-        executor = make_executor("inline", catalogue)
         return bench(plan, catalogue, executor, output or tmp_path / "runs", tmp_path / "data", observe, train)
 
     return run

@@ -15,10 +15,16 @@ import pytest
 import torch
 
 from harness.errors import HarnessError, RunsError, UnknownName
-from harness.events import EpochDone, JobDone, JobStarted
+from harness.events import EpochDone, JobDone, JobEvent, JobStarted
+from harness.execution import make_executor
 from harness.hookspecs import hookimpl
 from harness.reports import Report, render
 from harness.types import ClassifierSpec, StageFailure, StageResult
+
+
+def happened(events, *kinds):
+    """What of these kinds happened within jobs: pairs of a job and an event."""
+    return [(e.job, e.event) for e in events if isinstance(e, JobEvent) and isinstance(e.event, kinds)]
 
 
 def table(record, runs, catalogue):
@@ -49,6 +55,34 @@ def test_every_stage_has_a_row_scored_on_the_same_episodes(run_bench):
     ]  # fmt: skip
 
 
+class Backwards:
+    """An executor that takes all that can begin, works from the last of it, and notes what it met at once."""
+
+    def __init__(self, catalogue):
+        self.inline = make_executor("inline", catalogue)
+        self.met = []
+
+    def check(self, machine):
+        """Any will do."""
+
+    def run(self, ready, emit):
+        taken = []
+        while taken := [*taken, *iter(ready, None)]:
+            self.met.append([f"{job.name} {job.seed}" for job in taken])
+            yield from self.inline.run(iter([taken.pop(), None]).__next__, emit)
+
+
+def test_an_executor_may_work_on_all_that_can_begin(run_bench, catalogue, tmp_path):
+    asked = {"methods": ("rfs", "again=rfs"), "seeds": (0, 1), "set": {"rfs.generations": 1}}
+    executor = Backwards(catalogue)
+    record = run_bench(executor=executor, output=tmp_path / "backwards", **asked)
+    assert executor.met[0] == ["rfs/simple 0", "rfs/simple 1"]  # again/simple is the same stage, distill-1 its child
+    assert ["rfs/simple 0", "rfs/distill-1 1"] in executor.met
+    in_order = run_bench(output=tmp_path / "in order", **asked)
+    assert table(record, tmp_path / "backwards", catalogue) == table(in_order, tmp_path / "in order", catalogue)
+    assert weights(tmp_path / "backwards") == weights(tmp_path / "in order")
+
+
 PROTO = {"protonet.train_way": 5, "protonet.train_shot": 2, "protonet.train_query": 3}
 
 
@@ -57,8 +91,8 @@ def test_the_same_bench_again_trains_nothing_and_prints_the_same_bytes(run_bench
     before = weights(tmp_path / "runs")
     events = []
     second = run_bench(observe=events.append)
-    assert not [event for event in events if isinstance(event, (JobStarted, EpochDone))]
-    assert all(event.reused for event in events if isinstance(event, JobDone))
+    assert not happened(events, JobStarted, EpochDone)
+    assert all(event.reused for _, event in happened(events, JobDone))
     assert weights(tmp_path / "runs") == before
     render_one, render_two = (
         render(Report.of([(tmp_path / "runs", record)]), "markdown", catalogue) for record in (first, second)
@@ -97,7 +131,7 @@ def test_another_classifier_trains_nothing(run_bench, tmp_path):
     events = []
     record = run_bench(observe=events.append, classifier="cosine", episodes=30, train=False)
     assert weights(tmp_path / "runs") == before
-    assert not [event for event in events if isinstance(event, EpochDone)]
+    assert not happened(events, EpochDone)
     assert {stage["head"]["classifier"] for stage in record["tables"][0]["stages"]} == {"cosine"}
 
 
@@ -122,7 +156,7 @@ def test_a_stage_that_fails_is_a_row_and_so_are_its_children(run_bench, catalogu
     record = run_bench(
         observe=events.append, methods=("bad=rfs", "skd"), set={"bad.learning_rate": 1e30, "skd.learning_rate": 0.01}
     )
-    outcomes = {event.job.name: event.outcome for event in events if isinstance(event, JobDone)}
+    outcomes = {job.name: event.outcome for job, event in happened(events, JobDone)}
     assert isinstance(outcomes["bad/simple"], StageFailure)
     assert "not finite" in outcomes["bad/simple"].error
     assert outcomes["bad/distill-1"].error == "its parent bad/simple failed"
@@ -138,7 +172,7 @@ def test_a_failed_stage_is_tried_again(run_bench, tmp_path):
     assert len(failures) == 1
     events = []
     run_bench(observe=events.append, set={"rfs.learning_rate": 1e30})
-    assert [event.job.name for event in events if isinstance(event, JobStarted)] == ["rfs/simple"]
+    assert [job.name for job, _ in happened(events, JobStarted)] == ["rfs/simple"]
 
 
 def test_damaged_weights_are_told_and_not_used(run_bench, tmp_path):
@@ -149,7 +183,7 @@ def test_damaged_weights_are_told_and_not_used(run_bench, tmp_path):
     path.write_bytes(bytes(content))
     events = []
     run_bench(observe=events.append, classifier="cosine")
-    outcome = next(e.outcome for e in events if isinstance(e, JobDone) and e.job.stage == "simple")
+    outcome = next(event.outcome for job, event in happened(events, JobDone) if job.stage == "simple")
     assert isinstance(outcome, StageFailure)
     assert "sha256" in outcome.error
 
@@ -219,7 +253,7 @@ import sys
 from pathlib import Path
 import conftest
 from harness.bench import bench
-from harness.events import EpochDone
+from harness.events import EpochDone, JobEvent
 from harness.execution import make_executor
 from harness.plan import BenchPlan
 from harness.plugins import Catalogue
@@ -230,8 +264,8 @@ plan = BenchPlan(dataset=("tiny",), methods=("rfs",), floors=False, budget=192 *
                  device="cpu", precision="32", threads=1)
 
 def observe(event):
-    if isinstance(event, EpochDone):
-        print("epoch", event.epoch, flush=True)
+    if isinstance(event, JobEvent) and isinstance(event.event, EpochDone):
+        print("epoch", event.event.epoch, flush=True)
         sys.stdin.readline()
 
 bench(plan, catalogue, make_executor("inline", catalogue), Path(sys.argv[1]), Path("data"), observe)
@@ -257,7 +291,7 @@ def test_killed_between_epochs_it_ends_with_the_same_weights(run_bench, tmp_path
     process.stdout.close()
     epochs = []
     run_bench(output=tmp_path / "killed", budget=192 * 4, observe=epochs.append)
-    simple = [event.epoch for event in epochs if isinstance(event, EpochDone)]
+    simple = [event.epoch for _, event in happened(epochs, EpochDone)]
     assert simple[0] == 4  # three were on disk
     run_bench(output=tmp_path / "whole", budget=192 * 4)
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")

@@ -61,6 +61,15 @@ def test_precedence_defaults_preset_dataset_budget_set(catalogue):
     assert entry.options.images == 5000
 
 
+@pytest.mark.parametrize("dataset", ["glyphs", "CIFAR-FS", "tieredImageNet"])
+def test_a_budget_is_every_training_length(catalogue, dataset):
+    """Gen-1 of skd has a length of its own in the preset quick of glyphs."""
+    methods = ("skd", "rfs", "protonet")
+    for entry in entries(BenchPlan(methods=methods, floors=False, budget=5000), dataset, catalogue):
+        lengths = {name: n for name, n in entry.options.model_dump().items() if name.endswith("images") and n}
+        assert set(lengths.values()) == {5000}, entry.label
+
+
 def test_the_command_line_wins_over_the_plan_file(tmp_path):
     path = plan_file(tmp_path, 'methods = ["rfs"]\nshots = [1]\nepisodes = 50\n[set.rfs]\ntemperature = 2\n')
     plan = load_plan(path, {"episodes": 70, "set": {"rfs.ce_weight": 0.1}})

@@ -12,7 +12,7 @@ import pytest
 
 from harness.cli.tune import searched, summary
 from harness.errors import HarnessError
-from harness.events import EpochDone, JobStarted, Note
+from harness.events import EpochDone, JobEvent, JobStarted, Note
 from harness.execution import make_executor
 from harness.execution.job import DataSource
 from harness.hookspecs import hookimpl
@@ -25,6 +25,11 @@ SMALL = {
     "dataset": ("tiny",), "methods": ("skd",), "budget": 640, "episodes": 20, "queries": 5, "device": "cpu",
     "precision": "32", "threads": 1,
 }  # fmt: skip
+
+
+def happened(events, *kinds):
+    """What of these kinds happened within jobs: pairs of a job and an event."""
+    return [(e.job, e.event) for e in events if isinstance(e, JobEvent) and isinstance(e.event, kinds)]
 
 
 @pytest.fixture
@@ -152,7 +157,7 @@ def test_the_accuracy_is_that_of_a_bench_on_the_validation_classes(run_tune, run
     record = run_bench(
         observe=events.append, methods=("skd",), set={"skd.beta": 0.3}, score_on="val", rows=("skd/gen1",)
     )
-    assert not [event for event in events if isinstance(event, (JobStarted, EpochDone))]
+    assert not happened(events, JobStarted, EpochDone)
     (row,) = Report.of([(tmp_path / "runs", record)]).tables[0].rows
     cells = {str(spec): cell.intervals["closed"].mean for spec, cell in row.cells.items()}
     assert {name: each["mean"] for name, each in found.trials[1].settings.items()} == pytest.approx(cells)
@@ -215,13 +220,10 @@ class Killed(BaseException):
 def test_a_search_that_was_killed_ends_as_if_it_had_not_been(run_tune, tmp_path, space, killed_in):
     """Killed in the second of three trials: Gen-0 takes two epochs here, Gen-1 four."""
     small = {"budget": 1280, "shots": (1,)}
-    epochs, job = [], []
+    epochs = []
 
     def count(event):
-        if isinstance(event, JobStarted):
-            job.append(event.job.key)
-        if isinstance(event, EpochDone):
-            epochs.append((job[-1], event.epoch))
+        epochs.extend((job.key, event.epoch) for job, event in happened([event], EpochDone))
 
     def kill(event):
         count(event)
@@ -241,7 +243,8 @@ def test_a_finished_search_trains_nothing_and_more_trials_extend_it(run_tune):
     first = run_tune(BETA, 2)
     events = []
     assert run_tune(BETA, 2, events.append).trials == first.trials
-    assert not [event for event in events if isinstance(event, (JobStarted, EpochDone, Note))]
+    assert not happened(events, JobStarted, EpochDone)
+    assert not [event for event in events if isinstance(event, Note)]
     more = run_tune(BETA, 3)
     assert more.trials[:2] == first.trials
     assert len(run_tune(BETA, 1).trials) == 3  # what was tried is shown
@@ -287,7 +290,7 @@ def test_the_best_values_are_a_plan_whose_stages_are_trained(run_tune, run_bench
     assert (plan.score_on, plan.rows, plan.budget, plan.episodes) == ("test", (), 640, 20)
     events = []
     run_bench(observe=events.append, **{**plan.model_dump(), "floors": False})
-    assert not [event for event in events if isinstance(event, EpochDone)]
+    assert not happened(events, EpochDone)
     header, *lines = (found.folder / "trials.csv").read_text().splitlines()
     assert header == "trial,skd.beta,accuracy,5-way 1-shot,5-way 5-shot,failure"
     assert len(lines) == 2

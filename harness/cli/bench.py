@@ -44,7 +44,7 @@ def bench(
     devices: Annotated[int | None, typer.Option(help="Processes that train one stage together. Default: 1.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bf16 or 32. Default: auto.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None,
-    executor: Annotated[str, typer.Option(help="local (a process a stage) or inline.")] = "local",
+    executor: Annotated[str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.")] = "local",
     published: Annotated[
         bool, typer.Option("--published", help="Add published numbers, with a verdict a row.")
     ] = False,

@@ -24,7 +24,7 @@ def evaluate(
     test_dataset: Annotated[str | None, typer.Option(help="Test on the novel classes of another dataset.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    executor: Annotated[str, typer.Option(help="local (a process a stage) or inline.")] = "local",
+    executor: Annotated[str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.")] = "local",
     bench: Annotated[str, typer.Option(help="ID of the bench whose stages are scored, or 'last'.")] = "last",
     root: DataRoot = None,
 ) -> int:

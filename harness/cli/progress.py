@@ -16,7 +16,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harness.events import BenchStarted, EmbeddingProgress, EpochDone, JobDone, JobStarted, Note, TrainingProgress
+from harness.events import (
+    BenchStarted,
+    EmbeddingProgress,
+    EpochDone,
+    JobDone,
+    JobEvent,
+    JobStarted,
+    Note,
+    TrainingProgress,
+)
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
@@ -40,8 +49,7 @@ class Display:
         )  # fmt: skip
         self._live: Any = None
         self._all: TaskID | None = None
-        self._bar: TaskID | None = None
-        self._job: StageJob | None = None
+        self._bars: dict[StageJob, TaskID] = {}  # of the jobs under way
 
     def __enter__(self) -> Display:
         from rich.console import Group
@@ -63,44 +71,44 @@ class Display:
     def __call__(self, event: Any) -> None:
         if isinstance(event, BenchStarted):
             self._all = self._stages.add_task("stages", total=len(event.jobs))
-        elif isinstance(event, JobStarted):
-            self._start(event.job)
-        elif isinstance(event, JobDone):
-            self._done(event)
+        elif isinstance(event, JobEvent):
+            self._of_job(event.job, event.event)
         elif isinstance(event, Note):
             self._say(event.text)
-        elif isinstance(event, TrainingProgress) and self._bar is not None:
+
+    def _of_job(self, job: StageJob, event: Any) -> None:
+        if isinstance(event, JobStarted):
+            self._bars[job] = self._training.add_task(_title(job), total=None, about="starting")
+        elif isinstance(event, JobDone):
+            self._done(job, event)
+        elif isinstance(event, Note):
+            self._say(event.text)
+        elif isinstance(event, TrainingProgress):
             about = (
                 f"epoch {event.epoch}/{event.epochs}  loss {event.loss:.3f}  {event.images_per_second:,.0f} images/s"
             )
-            self._training.update(self._bar, completed=event.images, total=event.total_images, about=about)
-        elif isinstance(event, EmbeddingProgress) and self._bar is not None:
+            self._training.update(self._bars[job], completed=event.images, total=event.total_images, about=about)
+        elif isinstance(event, EmbeddingProgress):
             about = f"scoring: {event.done:,} of {event.total:,} images and views embedded"
-            self._training.update(self._bar, completed=event.done, total=event.total, about=about)
-        elif isinstance(event, EpochDone) and self._job is not None:
-            job = self._job
+            self._training.update(self._bars[job], completed=event.done, total=event.total, about=about)
+        elif isinstance(event, EpochDone):
             self._catalogue.notify(
                 "harness_epoch_done", self._say,
                 label=job.label, stage=job.stage, seed=job.seed, epoch=event.epoch, metrics=event.metrics,
             )  # fmt: skip
 
-    def _start(self, job: StageJob) -> None:
-        self._job = job
-        self._bar = self._training.add_task(_title(job), total=None, about="starting")
-
-    def _done(self, event: JobDone) -> None:
-        if self._bar is not None:
-            self._training.remove_task(self._bar)
-            self._bar = None
+    def _done(self, job: StageJob, event: JobDone) -> None:
+        if job in self._bars:
+            self._training.remove_task(self._bars.pop(job))
         if self._all is not None:
             self._stages.advance(self._all)
         if isinstance(event.outcome, StageFailure):
-            self._say(f"{_title(event.job)}: FAILED: {event.outcome.error} (details: {event.job.folder}/failure.txt)")
+            self._say(f"{_title(job)}: FAILED: {event.outcome.error} (details: {job.folder}/failure.txt)")
         elif not event.reused:
-            self._say(f"{_title(event.job)}: {_summary(event.outcome)}")
+            self._say(f"{_title(job)}: {_summary(event.outcome)}")
         self._catalogue.notify(
             "harness_stage_done", self._say,
-            label=event.job.label, stage=event.job.stage, seed=event.job.seed, result=event.outcome,
+            label=job.label, stage=job.stage, seed=job.seed, result=event.outcome,
         )  # fmt: skip
 
     def _say(self, text: str) -> None:

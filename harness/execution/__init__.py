@@ -1,33 +1,49 @@
-"""Where the work of a bench runs. An executor takes one job after the other and hands back what became of it."""
+"""Where the work of a bench runs. An executor takes the jobs that can begin and hands back what became of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import UnknownName
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
-    from harness.execution.job import StageJob
+    from harness.execution.job import Machine, StageJob
     from harness.plugins import Catalogue
+
+Ready = Callable[[], "StageJob | None"]
+Emit = Callable[["StageJob", Any], None]
 
 
 class Executor(Protocol):
     """Runs jobs somewhere."""
 
-    def run(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
-        """What became of ``job``; its progress goes to ``emit`` in this process while it runs."""
+    def check(self, machine: Machine) -> None:
+        """Raise HarnessError where there is no such machine."""
+
+    def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
+        """Jobs and what became of them, until all are done.
+
+        Args:
+            ready: gives a job that can begin now, or None. After each outcome that this iterator has given there may
+                be more.
+            emit: is told, in this process, what a job has to say while it runs: first that it has started.
+        """
 
     def close(self) -> None:
         """Let go of whatever is held for further jobs."""
 
 
-EXECUTORS = ("local", "inline")
+EXECUTORS = ("local", "inline", "ray")
 
 
 def make_executor(name: str, catalogue: Catalogue) -> Executor:
-    """The executor of that name: ``local``, a process a stage; ``inline``, in this process, for debugging."""
+    """The executor of that name.
+
+    ``local``: a process a stage, one after the other; ``inline``: in this process, for debugging; ``ray``: a process a
+    stage, as many at a time as a Ray cluster has room for.
+    """
     if name == "local":
         from harness.execution.local import LocalExecutor
 
@@ -36,4 +52,8 @@ def make_executor(name: str, catalogue: Catalogue) -> Executor:
         from harness.execution.inline import InlineExecutor
 
         return InlineExecutor(catalogue)
+    if name == "ray":
+        from harness.execution.ray import RayExecutor
+
+        return RayExecutor()
     raise UnknownName("executor", name, EXECUTORS, "Executors")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
+from harness.events import JobStarted
+from harness.execution import Emit, Ready
 from harness.execution.work import run_job
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
-    from harness.execution.job import StageJob
+    from harness.execution.job import Machine, StageJob
     from harness.plugins import Catalogue
 
 
@@ -20,10 +23,15 @@ class InlineExecutor:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
-    def run(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
-        if job.machine.devices > 1:
+    def check(self, machine: Machine) -> None:
+        if machine.devices > 1:
             raise HarnessError("--executor inline is one process: with --devices above 1 use --executor local")
-        return run_job(job, self._catalogue, emit)
+        machine.check()
+
+    def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
+        while (job := ready()) is not None:
+            emit(job, JobStarted())
+            yield job, run_job(job, self._catalogue, partial(emit, job))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -90,6 +90,14 @@ class Machine:
     threads: int | None = None
     devices: int = 1
 
+    def check(self) -> None:
+        """Raise HarnessError where this computer is no such machine."""
+        from harness.hardware import check_names, choose_hardware
+
+        check_names(self.device, self.precision)
+        if self.device.startswith("cuda"):
+            choose_hardware(self.device, self.precision)
+
 
 @dataclass(frozen=True, eq=False)
 class StageJob:

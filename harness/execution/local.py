@@ -7,16 +7,18 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.events import RanksNeeded
+from harness.events import JobStarted, RanksNeeded
+from harness.execution import Emit, Ready
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from harness.execution.job import StageJob
+    from harness.execution.job import Machine, StageJob
 
 
 class LocalExecutor:
@@ -26,7 +28,16 @@ class LocalExecutor:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["harness.execution.preload"])
 
-    def run(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
+    def check(self, machine: Machine) -> None:
+        machine.check()
+
+    def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
+        while (job := ready()) is not None:
+            emit(job, JobStarted())
+            yield job, self.run_one(job, partial(emit, job))
+
+    def run_one(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
+        """What became of ``job``; what it has to say meanwhile goes to ``emit``."""
         receiver, sender = self._context.Pipe(duplex=False)
         worker = self._context.Process(target=_work, args=(job, sender), name=job.name)
         worker.start()

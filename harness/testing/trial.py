@@ -14,7 +14,8 @@ import torch
 
 from harness.bench import bench
 from harness.events import EpochDone
-from harness.execution.job import StageJob
+from harness.execution import Emit, Ready
+from harness.execution.job import Machine, StageJob
 from harness.execution.work import Work, run_job
 from harness.hookspecs import hookimpl
 from harness.plan import BenchPlan
@@ -83,7 +84,7 @@ class Trial:
             budget=IMAGES, set={f"{self._spec.name}.{option}": value for option, value in self._options.items()},
         )  # fmt: skip
         executor = _Executor(self._catalogue, interrupt)
-        bench(plan, self._catalogue, executor, self._folder / name, self._folder, lambda event: None)
+        bench(plan, self._catalogue, executor, self._folder / name, self._folder)
         self._jobs = executor.jobs if name == "first" else self._jobs
         for job, outcome in executor.outcomes:
             if isinstance(outcome, StageFailure):
@@ -174,17 +175,25 @@ class _Executor:
         self.jobs: list[StageJob] = []
         self.outcomes: list[tuple[StageJob, StageResult | StageFailure]] = []
 
-    def run(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
-        try:
-            outcome = run_job(job, self._catalogue, _stop_after_an_epoch if self._interrupt else emit)
-        except _Interrupted:
-            outcome = run_job(job, self._catalogue, emit)
-        self.jobs.append(job)
-        self.outcomes.append((job, outcome))
-        return outcome
+    def check(self, machine: Machine) -> None:
+        machine.check()
+
+    def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
+        while (job := ready()) is not None:
+            try:
+                outcome = run_job(job, self._catalogue, _stop_after_an_epoch if self._interrupt else _ignore)
+            except _Interrupted:
+                outcome = run_job(job, self._catalogue, _ignore)
+            self.jobs.append(job)
+            self.outcomes.append((job, outcome))
+            yield job, outcome
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _ignore(event: Any) -> None:
+    """Nobody looks on."""
 
 
 def _stop_after_an_epoch(event: Any) -> None:

@@ -1,0 +1,122 @@
+"""Jobs on a Ray cluster, as many at a time as it has room for; on this machine alone where no cluster is named.
+
+The run folder and the prepared data must lie where all nodes see them, and the harness and its plugins be installed on
+all. A Ray task asks for a job's threads and GPUs and then works as the local executor does, in processes of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError, one_line
+from harness.events import JobStarted
+from harness.execution import Emit, Ready
+from harness.types import StageFailure, StageResult
+
+if TYPE_CHECKING:
+    from harness.execution.job import Machine, StageJob
+
+POLL_SECONDS = 0.2
+CONNECT_SECONDS = 10
+SHARED = "the run folder must lie where all nodes see it"
+
+
+class RayExecutor:
+    """Runs jobs on the cluster of ``RAY_ADDRESS``, else on one that runs here, else on one it starts here.
+
+    Raises:
+        HarnessError: Ray is not installed, or there is no cluster at ``RAY_ADDRESS``.
+    """
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise HarnessError("--executor ray needs Ray: pip install 'fsl-harness[ray]'")
+        _reach(os.environ.get("RAY_ADDRESS", ""))
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task without a GPU sees none
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+        from ray.util.queue import Queue
+
+        try:
+            ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
+        except Exception as error:
+            raise HarnessError(f"Ray did not start: {one_line(error)}") from None
+        self._ray = ray
+        self._events = Queue(actor_options={"num_cpus": 0})
+
+    def check(self, machine: Machine) -> None:
+        if ":" in machine.device:
+            raise HarnessError(f"--executor ray chooses among GPUs itself: --device cuda, not {machine.device}")
+        for what, wanted in self._needs(machine).items():
+            most = max(node["Resources"].get(what, 0) for node in self._ray.nodes() if node["Alive"])
+            if wanted > most:
+                raise HarnessError(f"a job needs {wanted} {what}(s) on one node, and no node of the cluster has more "
+                                   f"than {most:.0f}")  # fmt: skip
+
+    def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
+        running: dict[Any, StageJob] = {}
+        while True:
+            while (job := ready()) is not None:
+                running[self._submit(job)] = job
+            if not running:
+                return
+            done, _ = self._ray.wait(list(running), timeout=POLL_SECONDS)
+            jobs = {job.key: job for job in running.values()}
+            for key, event in self._events.get_nowait_batch(self._events.size()):
+                emit(jobs[key], event)
+            for task in done:
+                job = running.pop(task)
+                yield job, self._outcome(job, task)
+
+    def close(self) -> None:
+        """End the tasks that still run; leave the cluster."""
+        self._ray.shutdown()
+
+    def _needs(self, machine: Machine) -> dict[str, int]:
+        """What a job takes of a node. A thread a job, unless more are asked for, so that a processor runs many jobs."""
+        on_gpu = machine.device == "cuda" or (machine.device == "auto" and "GPU" in self._ray.cluster_resources())
+        return {"CPU": machine.threads or 1, "GPU": machine.devices if on_gpu else 0}
+
+    def _submit(self, job: StageJob) -> Any:
+        needs = self._needs(job.machine)
+        there = replace(job, machine=replace(job.machine, threads=needs["CPU"]))
+        task = self._ray.remote(max_calls=1, max_retries=0)(_work)
+        task = task.options(name=job.name, num_cpus=needs["CPU"], num_gpus=needs["GPU"])
+        return task.remote(there, os.getcwd(), self._events)
+
+    def _outcome(self, job: StageJob, task: Any) -> StageResult | StageFailure:
+        try:
+            node, outcome = self._ray.get(task)
+        except self._ray.exceptions.RayError as error:
+            return StageFailure(job.key, one_line(error))
+        if isinstance(outcome, StageResult) and not job.folder.exists():
+            return StageFailure(job.key, f"node {node} wrote {job.folder}, which is not here: {SHARED}")
+        return outcome
+
+
+def _reach(address: str) -> None:
+    """Raise HarnessError where nothing answers at HOST:PORT. Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            raise HarnessError(f"no Ray cluster at RAY_ADDRESS={address!r}: {error.strerror or error}") from None
+
+
+def _work(job: StageJob, folder: str, events: Any) -> tuple[str, StageResult | StageFailure]:
+    """Run by Ray, on some node: its name, and what became of the job. Paths are relative to ``folder``."""
+    from harness.execution.local import LocalExecutor
+
+    node = socket.gethostname()
+    try:
+        os.chdir(folder)
+    except OSError:
+        return node, StageFailure(job.key, f"node {node} does not see {folder}: {SHARED}")
+    events.put((job.key, JobStarted()))
+    return node, LocalExecutor().run_one(job, lambda event: events.put((job.key, event)))

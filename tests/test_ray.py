@@ -1,0 +1,66 @@
+"""harness/execution/ray.py: the same bench on a Ray cluster, which these tests start on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="needs fsl-harness[ray]")
+
+FLAGS = [
+    "--methods", "rfs,skd", "--no-floors", "--budget", "images=640", "--episodes", "20", "--queries", "5", "--shots",
+    "1", "--device", "cpu", "--precision", "32", "--threads", "1",
+]  # fmt: skip
+
+
+def run(folder, *flags, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, "--output", "runs", *flags],
+        text=True, capture_output=True, cwd=folder, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def weights(folder):
+    return {path.parent.name: path.read_bytes() for path in folder.glob("runs/stages/*/*/weights.safetensors")}
+
+
+@pytest.fixture(scope="module")
+def benched(tmp_path_factory):
+    """A bench without Ray, and the same in another folder with it."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("local", "ray")}
+    return folders, {name: run(folder, "--executor", name) for name, folder in folders.items()}
+
+
+def test_ray_gives_the_same_weights_and_accuracies(benched):
+    folders, results = benched
+    assert results["ray"].returncode == 0, results["ray"].stderr
+    assert weights(folders["ray"]) == weights(folders["local"])
+    assert len(weights(folders["ray"])) == 4
+    accuracies = [
+        [line.split("|")[4] for line in results[name].stdout.splitlines() if line.startswith(("| rfs", "| skd"))]
+        for name in ("local", "ray")
+    ]
+    assert accuracies[0] == accuracies[1]
+
+
+def test_what_is_done_is_not_done_again_without_ray(benched):
+    folders, _ = benched
+    before = {path: path.stat().st_mtime_ns for path in folders["ray"].glob("runs/stages/*/*/*")}
+    assert run(folders["ray"], "--executor", "local").returncode == 0
+    assert before == {path: path.stat().st_mtime_ns for path in folders["ray"].glob("runs/stages/*/*/*")}
+
+
+def test_a_bench_says_what_no_node_has(tmp_path):
+    result = run(tmp_path, "--executor", "ray", "--threads", "1000")
+    assert result.returncode == 2
+    assert "a job needs 1000 CPU(s) on one node, and no node of the cluster has more than" in result.stderr
+    assert result.stderr.startswith("harness: ")
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
+    result = run(tmp_path, "--executor", "ray", RAY_ADDRESS="127.0.0.1:1")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("harness: no Ray cluster at RAY_ADDRESS='127.0.0.1:1'")
