@@ -77,7 +77,7 @@ class Augmenter:
         self._to(images.device)
         chosen = self.augmentation
         if chosen.crop_padding or chosen.flip:
-            images = views(images, parameters.rows, parameters.cols, parameters.flips, chosen.crop_padding)
+            images = crop_and_flip(images, parameters.rows, parameters.cols, parameters.flips, chosen.crop_padding)
         if not chosen.jitter:
             return normalise(images, self._mean, self._std)
         planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
@@ -123,7 +123,7 @@ def normalise(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> to
     return rows.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
-def views(
+def crop_and_flip(
     images: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor, flips: torch.Tensor, padding: int
 ) -> torch.Tensor:
     """Crops of the zero-padded images, some mirrored left-right: (B, H, W, C) uint8, one gather for all.

@@ -71,6 +71,15 @@ def score_key(stage_key: str, episodes: Episodes, head: Head | None, view_seed: 
 
 
 @dataclass(frozen=True)
+class KeptScore:
+    """A score on disk, and under which conditions it was made."""
+
+    score: Score
+    embed_seconds: float
+    conditions: Mapping[str, str]  # device, precision, threads, versions
+
+
+@dataclass(frozen=True)
 class StageFolder:
     """One stage's folder on disk. Every file in it is written whole or not at all."""
 
@@ -160,13 +169,13 @@ class StageFolder:
 
     # ── scores ───────────────────────────────────────────────────────────────────────────────────
 
-    def save_score(self, key: str, score: Score, embed_seconds: float) -> None:
+    def save_score(self, key: str, score: Score, embed_seconds: float, conditions: Mapping[str, str]) -> None:
         import numpy as np
 
         about = {
             "episodes": asdict(score.episodes), "target": score.target,
             "episodes_fingerprint": score.episodes_fingerprint, "embed_seconds": embed_seconds,
-            "n_classes": score.n_classes,
+            "n_classes": score.n_classes, "conditions": dict(conditions),
         }  # fmt: skip
         atomic_write(
             self.path / "scores" / f"{key}.npz",
@@ -175,8 +184,8 @@ class StageFolder:
             ),
         )
 
-    def load_score(self, key: str) -> tuple[Score, float] | None:
-        """The accuracies kept under ``key`` and the seconds that embedding took, or None."""
+    def load_score(self, key: str) -> KeptScore | None:
+        """The accuracies kept under ``key``, or None."""
         import numpy as np
 
         path = self.path / "scores" / f"{key}.npz"
@@ -189,7 +198,7 @@ class StageFolder:
             raise RunsError(f"{path} cannot be read ({error}). Delete it to score again") from None
         spec = EpisodeSpec(**about["episodes"])
         score = Score(spec, about["target"], about["episodes_fingerprint"], accuracies, classes, about["n_classes"])
-        return score, about["embed_seconds"]
+        return KeptScore(score, about["embed_seconds"], about.get("conditions", {}))
 
     def result(self, key: str, score_keys: Sequence[str]) -> StageResult | None:
         """The stage with all of these scores, or None if something is still to be done."""
@@ -197,20 +206,29 @@ class StageFolder:
         kept = [self.load_score(score) for score in score_keys] if trained else []
         if trained is None or any(score is None for score in kept):
             return None
-        scores = [score for score in kept if score is not None]
+        done = [score for score in kept if score is not None]
         return StageResult(
             key=key,
-            scores=tuple(score for score, _ in scores),
+            scores=tuple(each.score for each in done),
             images_seen=trained["images_seen"],
             fit_seconds=trained["fit_seconds"],
-            embed_seconds=max((seconds for _, seconds in scores), default=0.0),
+            embed_seconds=max((each.embed_seconds for each in done), default=0.0),
             peak_memory_bytes=trained["peak_memory_bytes"],
-            conditions=trained["conditions"],
+            conditions=_of_both(trained["conditions"], [each.conditions for each in done]),
             flops=trained["flops"],
         )
 
     def save_failure(self, details: str) -> None:
         write_text(self.path / "failure.txt", details)
+
+
+def _of_both(training: Mapping[str, str], scorings: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The conditions of a training, with those of its scorings where they were others."""
+    found = {}
+    for name, value in training.items():
+        others = dict.fromkeys(each[name] for each in scorings if each.get(name, value) != value)
+        found[name] = f"{value} (scored on {', '.join(others)})" if others else value
+    return found
 
 
 def save_bench(output: Path, record: Mapping[str, Any]) -> Path:

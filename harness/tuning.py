@@ -173,7 +173,7 @@ def _settings(
         if kind["target"] != "closed":
             continue
         scores = [StageFolder(output / stage["folder"]).load_score(stage["scores"][place]) for stage in stages]
-        kept = [score[0] for score in scores if score is not None]
+        kept = [each.score for each in scores if each is not None]
         each = closed_interval(np.mean([score.accuracies for score in kept], axis=0))
         found[str(kept[0].episodes)] = {"mean": float(each.mean), "half_width": float(each.half_width)}
     return found

@@ -9,7 +9,7 @@ import torchvision.transforms.v2.functional as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.augment import Augmenter, Parameters, normalise, rotate, rotations4, views
+from harness.augment import Augmenter, Parameters, crop_and_flip, normalise, rotate, rotations4
 from harness.types import Augmentation
 
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
@@ -74,15 +74,25 @@ def test_jitter_stays_within_a_few_grey_levels_of_the_authors_uint8_transforms()
 def test_views_are_crops_and_flips_of_the_padded_image(seed: int, padding: int, size: int):
     images = some_images(3, size, seed=seed)
     _, parameters = draw(Augmentation(padding, flip=True), 3, seed)
-    seen = views(images, parameters.rows, parameters.cols, parameters.flips, padding)
+    seen = crop_and_flip(images, parameters.rows, parameters.cols, parameters.flips, padding)
     assert seen.dtype == torch.uint8
     for i, image in enumerate(images):
         assert torch.equal(seen[i].permute(2, 0, 1), crop_by_torchvision(image, parameters, i, padding))
 
 
+def test_crops_of_images_that_are_not_square():
+    images = some_images(3, 7)[:, :, :5]
+    rows, cols, flips = torch.tensor([[0, 2, 4], [4, 2, 1], [0, 1, 1]])
+    seen = crop_and_flip(images, rows, cols, flips.bool(), 2)
+    padded = torch.nn.functional.pad(images, (0, 0, 2, 2, 2, 2))
+    assert torch.equal(seen[0], padded[0, 0:7, 4:9])
+    assert torch.equal(seen[1], images[1].flip(1))
+    assert torch.equal(seen[2], padded[2, 4:11, 1:6].flip(1))
+
+
 def test_the_view_in_the_middle_is_the_image_itself():
     images, middle = some_images(), torch.full((24,), 4)
-    assert torch.equal(views(images, middle, middle, torch.zeros(24, dtype=torch.bool), 4), images)
+    assert torch.equal(crop_and_flip(images, middle, middle, torch.zeros(24, dtype=torch.bool), 4), images)
 
 
 def test_processes_that_share_a_batch_see_what_one_process_sees():

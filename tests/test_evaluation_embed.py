@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.episodes import sample_episodes
 from harness.errors import HarnessError, PluginError, UnknownName
 from harness.evaluation import cache, transforms
-from harness.evaluation.embed import ViewSource, crop_and_flip, embed, used_pairs
+from harness.evaluation.embed import ViewSource, embed, used_pairs
 from harness.types import Augmentation, Episodes, EpisodeSpec, Split
 
 AUGMENTATION = Augmentation(crop_padding=2, flip=True)
@@ -45,16 +45,6 @@ class Pixels:
 
 def some_episodes(n: int = 6, k_shot: int = 2) -> Episodes:
     return sample_episodes(SPLIT, EpisodeSpec(3, k_shot, 4), n, 0)
-
-
-def test_crop_and_flip_are_those_of_a_loop_over_images() -> None:
-    images = SPLIT.images[:40]
-    rows, columns = RNG.integers(0, 5, (2, 40))
-    flips = RNG.random(40) < 0.5
-    moved = crop_and_flip(*(torch.from_numpy(array) for array in (images, rows, columns, flips)), padding=2)
-    for image, row, column, flip, result in zip(images, rows, columns, flips, moved.numpy(), strict=True):
-        crop = np.pad(image, ((2, 2), (2, 2), (0, 0)))[row : row + 6, column : column + 5]
-        assert (result == (crop[:, ::-1] if flip else crop)).all()
 
 
 def test_view_0_is_the_image_and_others_depend_on_seed_image_and_view_alone() -> None:

@@ -60,7 +60,7 @@ class Bench:
             "peak_memory_bytes": 2**29,
             **about.pop("cost", {}),
         }
-        conditions = about.pop("conditions", CONDITIONS)
+        conditions, scored_under = about.pop("conditions", CONDITIONS), about.pop("scored_under", {})
         for i, seed in enumerate(self.plan.seeds):
             key = digest([name, seed])
             folder = StageFolder(self.output / "stages" / f"{label}-{stage}-{seed}")
@@ -77,7 +77,7 @@ class Bench:
                     score = Score(some.spec, some.target, fingerprint or some.fingerprint,
                                   np.asarray(accuracies)[: len(some)], some.classes, self.split.n_classes)  # fmt: skip
                     scores.append(digest([key, some.fingerprint]))
-                    folder.save_score(scores[-1], score, 1.0)
+                    folder.save_score(scores[-1], score, 1.0, scored_under)
             self.stages.append({
                 "label": label, "method": label, "stage": stage or label, "row": name, "preset": "paper", "changed": [],
                 "floor": False, "transductive": False, "backbone": "resnet12", "head": asdict(Head("cosine")),
@@ -319,10 +319,16 @@ def test_seeds_that_met_other_episodes_are_not_pooled(runs):
     bench = runs(seeds=(0, 1)).add("rfs/simple")
     for key, other in zip(bench.stages[0]["scores"], bench.stages[1]["scores"], strict=True):
         folder = StageFolder(bench.output / bench.stages[1]["folder"])
-        score, seconds = StageFolder(bench.output / bench.stages[0]["folder"]).load_score(key)
-        folder.save_score(other, Score(**{**vars(score), "episodes_fingerprint": "f" * 64}), seconds)
+        kept = StageFolder(bench.output / bench.stages[0]["folder"]).load_score(key)
+        folder.save_score(other, Score(**{**vars(kept.score), "episodes_fingerprint": "f" * 64}), 1.0, {})
     with pytest.raises(RunsError, match="different episodes, so they cannot be pooled"):
         bench.report()
+
+
+def test_a_scoring_elsewhere_is_told_beside_the_training(runs):
+    text = runs().add("rfs/simple", scored_under={**CONDITIONS, "device": "another GPU"}).text()
+    assert f"device {CONDITIONS['device']} (scored on another GPU)" in text
+    assert f"torch {CONDITIONS['torch']};" in text or text.rstrip().endswith(f"torch {CONDITIONS['torch']}")
 
 
 def test_why_there_are_no_differences_is_told(runs):

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.augment import crop_and_flip
 from harness.errors import PluginError
 from harness.randomness import numpy_generator
 from harness.types import Augmentation, Embedder, Episodes, Split
@@ -72,17 +73,6 @@ class ViewSource:
             return pixels
         rows, columns, flips = torch.from_numpy(self._parameters[views, :, images].T.copy()).to(self.device)
         return crop_and_flip(pixels, rows, columns, flips.bool(), self.augmentation.crop_padding)
-
-
-def crop_and_flip(images: Tensor, rows: Tensor, columns: Tensor, flips: Tensor, padding: int) -> Tensor:
-    """Crops (B, H, W, C) of zero-padded images (B, H, W, C), from ``rows`` and ``columns`` (B,), some mirrored."""
-    n, height, width, _ = images.shape
-    padded = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
-    at = torch.arange(max(height, width), device=images.device)
-    y = rows[:, None] + at[:height]  # (B, H)
-    x = columns[:, None] + torch.where(flips[:, None], at[:width].flip(0), at[:width])  # (B, W)
-    first = torch.arange(n, device=images.device)[:, None, None]
-    return padded[first, y[:, :, None], x[:, None, :]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,7 +96,7 @@ class Work:
         scores = self.evaluate(learner, scored, list(missing.values()), keep_features=True)
         seconds = time.perf_counter() - started
         for key, score in zip(missing, scores, strict=True):
-            self.folder.save_score(key, score, seconds)
+            self.folder.save_score(key, score, seconds, self.hardware.describe())
         result = self.folder.result(self.job.key, keys)
         if result is None:
             raise HarnessError(f"{self.job.folder} lost files while they were written: is something deleting them?")
