@@ -63,6 +63,33 @@ def test_maps_halve_four_times_and_features_have_the_known_size(name, size, side
     assert network.n_features == n_features
 
 
+def activated_before_pooling(name, network, images):
+    """What the papers write: the activation, then the pooling."""
+    maps = images
+    for block in network.blocks:
+        if name == "conv4":
+            convolution, normalise, pool, _ = block
+            maps = pool(normalise(convolution(maps)).relu())
+        else:
+            both = block.path(maps) + block.shortcut(maps)
+            maps = block.drop(block.pool(torch.nn.functional.leaky_relu(both, 0.1)))
+    return maps
+
+
+@pytest.mark.parametrize("name", ["conv4", "resnet12"])
+def test_pooling_before_the_activation_changes_neither_value_nor_gradient(name: str):
+    network, images = build(name).train(), torch.randn(8, 3, 32, 32)
+    found = []
+    for forward in (lambda: network.blocks(images), lambda: activated_before_pooling(name, network, images)):
+        torch.manual_seed(0)  # of the dropout
+        network.zero_grad()
+        maps = forward()
+        maps.square().sum().backward()
+        found.append([maps, *(weight.grad.clone() for weight in network.parameters() if weight.grad is not None)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["conv4", "resnet12"])
 def test_one_channel_images_are_taken(name: str):
     assert build(name, channels=1)(torch.randn(2, 1, 32, 32)).isfinite().all()

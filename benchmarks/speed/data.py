@@ -170,22 +170,11 @@ def task(name: str, *arguments: str) -> None:
         print("ready", flush=True)
         sys.stdout = sys.stderr
         root, runs, images = arguments
-        options = ["--methods", "rfs", "--set", "rfs.generations=0", "--no-floors", "--dataset", "tieredImageNet"]
-        size = [
-            "--backbone",
-            "conv4",
-            "--budget",
-            f"images={images}",
-            "--queries",
-            "1",
-            "--views",
-            "1",
-            "--episodes",
-            "5",
-            "--executor",
-            "inline",
-        ]
-        if main(["bench", *options, *size, "--data-root", root, "--output", runs]):
+        flags = (
+            "--methods rfs --set rfs.generations=0 --no-floors --dataset tieredImageNet --backbone conv4 "
+            f"--budget images={images} --queries 1 --views 1 --episodes 5 --executor inline"
+        )
+        if main(["bench", *flags.split(), "--data-root", root, "--output", runs]):
             raise SystemExit(1)
 
 
@@ -229,11 +218,8 @@ def main() -> None:
     work = arguments.work
     if arguments.cifar:
         root = str(work / "cifar-root")
-        row(
-            "prepare CIFAR-FS from PNG files in a zip",
-            60_000,
-            measure("prepare", "CIFAR-FS", str(arguments.cifar), root),
-        )
+        found = measure("prepare", "CIFAR-FS", str(arguments.cifar), root)
+        row("prepare CIFAR-FS from PNG files in a zip", 60_000, found)
         print(f"| open CIFAR-FS | {opening(Path(root), 'CIFAR-FS'):.4f} | | |")
     prints = set()
     for form in arguments.forms.split(","):
@@ -250,7 +236,7 @@ def main() -> None:
         runs = work / "runs"
         shutil.rmtree(runs, ignore_errors=True)
         found = measure("train", str(root), str(runs), str(arguments.train))
-        row("train conv4 on shuffled batches of 64, then score it", arguments.train, found)
+        row("train conv4 on shuffled batches of 64, then score it", arguments.train, found)  # s and images/s of both
     print(f"\nfingerprints: {'equal in all forms' if len(prints) == 1 else prints}")
 
 

@@ -11,7 +11,6 @@ from harness.backbones import refuse_small
 class Conv4(nn.Module):
     """Features (N, 64·(S // 16)²) of images (N, C, S, S): four times convolution, BatchNorm, ReLU, 2×2 max-pool.
 
-    ReLU comes after the pooling here: the two commute, value and gradient, and there it has a quarter of the work.
     113,088 parameters for C = 3; 256 features at 32×32, 1,600 at 84×84.
 
     Source: Vinyals et al. 2016; initialised as in the code of RFS (Tian et al. 2020).
@@ -31,6 +30,7 @@ class Conv4(nn.Module):
 
 
 def _block(n_in: int, n_out: int) -> nn.Sequential:
+    """ReLU commutes with the pooling, value and gradient; behind it it has a quarter of the work."""
     return nn.Sequential(
         nn.Conv2d(n_in, n_out, 3, padding=1), nn.BatchNorm2d(n_out), nn.MaxPool2d(2), nn.ReLU(inplace=True)
     )
