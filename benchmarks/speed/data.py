@@ -5,7 +5,8 @@
 Makes a synthetic tieredImageNet (60,000 images of 84×84, 1.3 GB) in three of its forms, prepares each in a process of
 its own and watches that process from outside: "peak" is its largest RssAnon (anonymous memory, which no other process
 can share and the system cannot drop) less what it had before the work began. Then one epoch of shuffled batches is
-read from the prepared images and, with ``--train IMAGES``, trained on with conv4. Linux only (reads /proc).
+read from the prepared images and, with ``--train``, trained on with conv4, which is then scored on 5 episodes of
+either kind. Linux only (reads /proc).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.datasets.classes import SPLITS, ListedClass, published
+from harness.hardware import device_name
 
 FORMS = ("npz", "png-pickle", "folder")
 SIZE = 84
@@ -210,10 +212,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--forms", default=",".join(FORMS))
     parser.add_argument("--cifar", type=Path, help="CIFAR-FS as its authors ship it")
-    parser.add_argument("--train", type=int, default=0, help="also train conv4 on so many images")
+    parser.add_argument("--train", action="store_true", help="also train conv4 for an epoch from each form")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    print(f"{platform.processor() or platform.machine()}, {cores} cores, Python {platform.python_version()}, one run\n")
+    print(f"Conditions: {device_name('cpu')}, {cores} cores, Python {platform.python_version()}, one run.\n")
     print("| what | s | images/s | peak RssAnon above the bare process, MB |\n|---|---|---|---|")
     work = arguments.work
     if arguments.cifar:
@@ -222,6 +224,7 @@ def main() -> None:
         row("prepare CIFAR-FS from PNG files in a zip", 60_000, found)
         print(f"| open CIFAR-FS | {opening(Path(root), 'CIFAR-FS'):.4f} | | |")
     prints = set()
+    n_train = sum(count for each, count in members(arguments.images) if each.split == "train")
     for form in arguments.forms.split(","):
         source, root = work / form, work / f"root-{form}"
         if not source.exists():
@@ -229,14 +232,13 @@ def main() -> None:
         found = measure("prepare", "tieredImageNet", str(source), str(root))
         row(f"prepare a synthetic tieredImageNet, {form}", arguments.images, found)
         prints.add(fingerprint(root))
+        if arguments.train:
+            runs = work / f"runs-{form}"
+            shutil.rmtree(runs, ignore_errors=True)
+            found = measure("train", str(root), str(runs), str(n_train))
+            row(f"train conv4 on its base classes for an epoch in batches of 64, {form}", n_train, found)
     print(f"| open the synthetic tieredImageNet | {opening(root, 'tieredImageNet'):.4f} | | |")
-    n_train = sum(count for each, count in members(arguments.images) if each.split == "train")
     row("read one epoch in shuffled batches of 64", n_train, measure("read", "tieredImageNet", str(root)))
-    if arguments.train:
-        runs = work / "runs"
-        shutil.rmtree(runs, ignore_errors=True)
-        found = measure("train", str(root), str(runs), str(arguments.train))
-        row("train conv4 on shuffled batches of 64, then score it", arguments.train, found)  # s and images/s of both
     print(f"\nfingerprints: {'equal in all forms' if len(prints) == 1 else prints}")
 
 
