@@ -11,7 +11,7 @@ import pytest
 ray = pytest.importorskip("ray", reason="needs fsl-harness[ray]")
 
 FLAGS = [
-    "--methods", "rfs,skd", "--no-floors", "--budget", "images=640", "--episodes", "20", "--queries", "5", "--shots",
+    "--methods", "rfs,skd", "--no-floors", "--budget", "images=2560", "--episodes", "20", "--queries", "5", "--shots",
     "1", "--device", "cpu", "--precision", "32", "--threads", "1",
 ]  # fmt: skip
 
@@ -19,7 +19,7 @@ FLAGS = [
 def run(folder, *flags, **environment):
     return subprocess.run(
         [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, "--output", "runs", *flags],
-        text=True, capture_output=True, cwd=folder, env={**os.environ, **environment},
+        text=True, capture_output=True, cwd=folder, env={**os.environ, "RAY_ADDRESS": "", **environment},
     )  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def weights(folder):
 def benched(tmp_path_factory):
     """A bench without Ray, and the same in another folder with it."""
     folders = {name: tmp_path_factory.mktemp(name) for name in ("local", "ray")}
-    return folders, {name: run(folder, "--executor", name) for name, folder in folders.items()}
+    one_cpu = {"RAY_OVERRIDE_RESOURCES": '{"CPU": 1}'}
+    return folders, {name: run(folder, "--executor", name, **one_cpu) for name, folder in folders.items()}
 
 
 def test_ray_gives_the_same_weights_and_accuracies(benched):
@@ -44,6 +45,16 @@ def test_ray_gives_the_same_weights_and_accuracies(benched):
         for name in ("local", "ray")
     ]
     assert accuracies[0] == accuracies[1]
+
+
+def test_one_cpu_has_one_job_at_a_time(benched):
+    """A Ray task that waits for something gives its CPU away meanwhile; ours must not."""
+    folders, _ = benched
+    stages = folders["ray"].glob("runs/stages/*/*")
+    spans = sorted(tuple((stage / name).stat().st_mtime for name in ("identity.json", "trained.json")) for stage in stages)
+    assert len(spans) == 4
+    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        assert start > end
 
 
 def test_what_is_done_is_not_done_again_without_ray(benched):

@@ -27,7 +27,7 @@ SHARED = "the run folder must lie where all nodes see it"
 
 
 class RayExecutor:
-    """Runs jobs on the cluster of ``RAY_ADDRESS``, else on one that runs here, else on one it starts here.
+    """Runs jobs on the cluster of ``RAY_ADDRESS``, else on one that it starts on this machine and ends when closed.
 
     Raises:
         HarnessError: Ray is not installed, or there is no cluster at ``RAY_ADDRESS``.
@@ -36,14 +36,15 @@ class RayExecutor:
     def __init__(self) -> None:
         if importlib.util.find_spec("ray") is None:
             raise HarnessError("--executor ray needs Ray: pip install 'fsl-harness[ray]'")
-        _reach(os.environ.get("RAY_ADDRESS", ""))
+        address = os.environ.get("RAY_ADDRESS") or "local"  # left to itself, Ray would join another bench's cluster
+        _reach(address)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task without a GPU sees none
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
         from ray.util.queue import Queue
 
         try:
-            ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
+            ray.init(address, log_to_driver=False, logging_level="error", include_dashboard=False)
         except Exception as error:
             raise HarnessError(f"Ray did not start: {one_line(error)}") from None
         self._ray = ray
@@ -111,12 +112,22 @@ def _reach(address: str) -> None:
 
 def _work(job: StageJob, folder: str, events: Any) -> tuple[str, StageResult | StageFailure]:
     """Run by Ray, on some node: its name, and what became of the job. Paths are relative to ``folder``."""
+    import ray
+
     from harness.execution.local import LocalExecutor
+
+    last: Any = None
+
+    def emit(event: Any) -> None:
+        nonlocal last
+        last = events.actor.put_nowait.remote((job.key, event))  # events.put would wait, and so give this CPU away
 
     node = socket.gethostname()
     try:
         os.chdir(folder)
     except OSError:
         return node, StageFailure(job.key, f"node {node} does not see {folder}: {SHARED}")
-    events.put((job.key, JobStarted()))
-    return node, LocalExecutor().run_one(job, lambda event: events.put((job.key, event)))
+    emit(JobStarted())
+    outcome = LocalExecutor().run_one(job, emit)
+    ray.get(last)  # they arrive in order
+    return node, outcome
