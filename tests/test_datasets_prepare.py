@@ -202,11 +202,14 @@ def test_omniglot_is_split_by_characters_small_grey_and_inverted(tmp_path: Path)
 
 def test_an_interrupted_command_is_tidied_up(small_cifar: Path, tmp_path: Path) -> None:
     staging = tmp_path / ".CIFAR-FS.preparing"
-    with subprocess.Popen(command(small_cifar, tmp_path), stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command(small_cifar, tmp_path), stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not staging.exists():
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
     assert process.returncode in (130, 0)  # 0: it was faster
+    if process.returncode:
+        assert said.splitlines()[-1] == "harness: interrupted. The same command goes on where it stopped"
     assert left_behind(tmp_path) in ([], ["CIFAR-FS"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -51,9 +52,10 @@ def test_one_cpu_has_one_job_at_a_time(benched):
     """A Ray task that waits for something gives its CPU away meanwhile; ours must not."""
     folders, _ = benched
     stages = folders["ray"].glob("runs/stages/*/*")
-    spans = sorted(tuple((stage / name).stat().st_mtime for name in ("identity.json", "trained.json")) for stage in stages)
+    files = ("identity.json", "trained.json")  # written before and after its training
+    spans = sorted(tuple((stage / file).stat().st_mtime for file in files) for stage in stages)
     assert len(spans) == 4
-    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+    for (_, end), (start, _) in pairwise(spans):
         assert start > end
 
 

@@ -10,6 +10,8 @@ import typer
 
 from harness.errors import HarnessError
 
+INTERRUPTED = 128 + 2  # the exit status of Ctrl-C; newer releases of typer return it themselves
+
 app = typer.Typer(
     name="harness",
     help="Fair comparison of few-shot-learning methods: same splits, same episodes, one table.",
@@ -50,20 +52,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return _fail("interrupted. The same command goes on where it stopped", 130)
+        status = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stderr.write(f"{error.format_message()}\n")
-            return 2
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "harness"
-        return _fail(f"{error.format_message()} See: {command} --help")  # click's own errors: a misspelt flag
+        if type(error).__name__ != "Abort":  # as which older releases of typer pass on Ctrl-C
+            return _misused(error)
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        return _fail("interrupted. The same command goes on where it stopped", INTERRUPTED)
     return status if isinstance(status, int) else 0
+
+
+def _misused(error: Exception) -> int:
+    """One line for what click has to say, as of a misspelt flag; any other error is raised again."""
+    if not hasattr(error, "format_message"):
+        raise error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error.format_message()}\n")
+        return 2
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "harness"
+    return _fail(f"{error.format_message()} See: {command} --help")
 
 
 def _fail(message: str, status: int = 2) -> int:
