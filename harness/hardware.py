@@ -188,6 +188,12 @@ def tune_allocator() -> bool:
     return all(accepted)
 
 
+def release_memory() -> None:
+    """Give the system back what glibc keeps because of ``tune_allocator``: training is over, scoring needs less."""
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def peak_memory_bytes(hardware: Hardware) -> int:
     """The most memory this process has held: on the GPU where it computes on one, else resident in the machine's."""
     if hardware.device != "cpu":

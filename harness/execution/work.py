@@ -108,11 +108,14 @@ class Work:
         """The stage's learner in eval mode on the device: from its weights if they are there, else trained now."""
         import torch
 
+        from harness.hardware import release_memory
+
         learner = self.build(self.job, self.folder)
         if self.folder.trained is None:
             self.folder.save_identity(self.job.identity)
             trainer = self.fit(learner)
             self.folder.save_trained(learner, self.record(trainer))
+            release_memory()
         else:
             self.folder.load_weights(learner)
         if isinstance(learner, torch.nn.Module):
