@@ -226,7 +226,10 @@ def main() -> None:
     for form in arguments.forms.split(","):
         source, root = work / form, work / f"root-{form}"
         if not source.exists():
-            measure("make", form, str(source), str(arguments.images))
+            half = work / f"{form}.partial"
+            shutil.rmtree(half, ignore_errors=True)
+            measure("make", form, str(half), str(arguments.images))
+            half.rename(source)
         found = measure("prepare", "tieredImageNet", str(source), str(root))
         row(f"prepare a synthetic tieredImageNet, {form}", arguments.images, found)
         prints.add(fingerprint(root))

@@ -79,7 +79,7 @@ class Work:
 
         machine = self.job.machine
         hardware = choose_hardware(machine.device, machine.precision, machine.threads)
-        prepare_process(hardware)
+        prepare_process(hardware, self.dataset.spec.image_size)
         return hardware
 
     def run(self) -> StageResult:
