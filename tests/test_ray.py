@@ -66,11 +66,19 @@ def test_what_is_done_is_not_done_again_without_ray(benched):
     assert before == {path: path.stat().st_mtime_ns for path in folders["ray"].glob("runs/stages/*/*/*")}
 
 
-def test_a_bench_says_what_no_node_has(tmp_path):
-    result = run(tmp_path, "--executor", "ray", "--threads", "1000")
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--threads", "1000"), "a job needs 1000 CPU(s) on one node, and no node of the cluster has more than"),
+        (("--device", "cuda:1"), "--executor ray chooses among GPUs itself: --device cuda, not cuda:1"),
+        (("--device", "gpu"), "unknown device 'gpu'"),
+    ],
+)
+def test_a_machine_that_no_node_is_is_one_line(tmp_path, flags, message):
+    result = run(tmp_path, "--executor", "ray", *flags)
     assert result.returncode == 2
-    assert "a job needs 1000 CPU(s) on one node, and no node of the cluster has more than" in result.stderr
     assert result.stderr.startswith("harness: ")
+    assert message in result.stderr
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError, one_line
 from harness.events import JobStarted
 from harness.execution import Emit, Ready
+from harness.hardware import check_names
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class RayExecutor:
         self._events = Queue(actor_options={"num_cpus": 0})
 
     def check(self, machine: Machine) -> None:
+        check_names(machine.device, machine.precision)
         if ":" in machine.device:
             raise HarnessError(f"--executor ray chooses among GPUs itself: --device cuda, not {machine.device}")
         for what, wanted in self._needs(machine).items():
