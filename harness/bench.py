@@ -151,7 +151,7 @@ class _Schedule:
         self._tables = {job: table for table in tables for job in table.jobs}
         self._waiting = list(self._tables)
         self._running: set[str] = set()  # keys: a stage is never trained twice at once
-        self._failed: dict[tuple[int, str], str] = {}  # table and key → name
+        self._failed: dict[tuple[_Table, str], str] = {}  # table and key → name
         self._observe = observe
 
     def ready(self) -> StageJob | None:
@@ -173,7 +173,7 @@ class _Schedule:
         """Note what became of a job."""
         self._running.discard(job.key)
         if isinstance(outcome, StageFailure):
-            self._failed[id(self._tables[job]), job.key] = job.name
+            self._failed[self._tables[job], job.key] = job.name
         self._tables[job].outcomes[job] = outcome
         self._observe(JobEvent(job, JobDone(outcome, reused)))
 
@@ -181,7 +181,7 @@ class _Schedule:
         return StageFolder(job.folder).result(job.key, self._tables[job].scores(job))
 
     def _blocked(self, job: StageJob) -> StageFailure | None:
-        parent = self._failed.get((id(self._tables[job]), job.identity.parent or ""))
+        parent = self._failed.get((self._tables[job], job.identity.parent or ""))
         return StageFailure(job.key, f"its parent {parent} failed") if parent else None
 
 

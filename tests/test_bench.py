@@ -1,30 +1,20 @@
-"""harness/bench.py, harness/runs.py and harness/execution: the pipeline from a plan to a record."""
+"""harness/bench.py: the pipeline from a plan to a record."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from harness.errors import HarnessError, RunsError, UnknownName
-from harness.events import EpochDone, JobDone, JobEvent, JobStarted
+from harness.events import EpochDone, JobDone, JobStarted
 from harness.execution import make_executor
 from harness.hookspecs import hookimpl
 from harness.reports import Report, render
 from harness.types import ClassifierSpec, StageFailure, StageResult
-
-
-def happened(events, *kinds):
-    """What of these kinds happened within jobs: pairs of a job and an event."""
-    return [(e.job, e.event) for e in events if isinstance(e, JobEvent) and isinstance(e.event, kinds)]
+from tests.bench_helpers import happened, weights
 
 
 def table(record, runs, catalogue):
@@ -36,10 +26,6 @@ def table(record, runs, catalogue):
         "|".join(cell for i, cell in enumerate(line.split("|")) if not line.startswith("|") or i not in drop)
         for line in lines
     ]
-
-
-def weights(runs):
-    return {path.parent.name: path.read_bytes() for path in runs.glob("stages/*/*/weights.safetensors")}
 
 
 def test_every_stage_has_a_row_scored_on_the_same_episodes(run_bench):
@@ -175,19 +161,6 @@ def test_a_failed_stage_is_tried_again(run_bench, tmp_path):
     assert [job.name for job, _ in happened(events, JobStarted)] == ["rfs/simple"]
 
 
-def test_damaged_weights_are_told_and_not_used(run_bench, tmp_path):
-    run_bench()
-    path = next((tmp_path / "runs").glob("stages/tiny/rfs-simple*/weights.safetensors"))
-    content = bytearray(path.read_bytes())
-    content[-5] ^= 1
-    path.write_bytes(bytes(content))
-    events = []
-    run_bench(observe=events.append, classifier="cosine")
-    outcome = next(event.outcome for job, event in happened(events, JobDone) if job.stage == "simple")
-    assert isinstance(outcome, StageFailure)
-    assert "sha256" in outcome.error
-
-
 def test_an_unwritable_output_is_told_in_one_line(run_bench, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -248,106 +221,11 @@ def test_best_val_selection_keeps_the_best_epoch(run_bench, tmp_path):
     assert len({line.split(",")[column] for line in lines}) > 1
 
 
-KILLED = """
-import sys
-from pathlib import Path
-import conftest
-from harness.bench import bench
-from harness.events import EpochDone, JobEvent
-from harness.execution import make_executor
-from harness.plan import BenchPlan
-from harness.plugins import Catalogue
-
-catalogue = Catalogue.discover()
-catalogue.add("tiny-plugin", conftest.TinyPlugin())
-plan = BenchPlan(dataset=("tiny",), methods=("rfs",), floors=False, budget=192 * 4, episodes=20, queries=5,
-                 device="cpu", precision="32", threads=1)
-
-def observe(event):
-    if isinstance(event, JobEvent) and isinstance(event.event, EpochDone):
-        print("epoch", event.event.epoch, flush=True)
-        sys.stdin.readline()
-
-bench(plan, catalogue, make_executor("inline", catalogue), Path(sys.argv[1]), Path("data"), observe)
-"""
-
-
-def test_killed_between_epochs_it_ends_with_the_same_weights(run_bench, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path / "killed")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    for _ in range(2):
-        assert process.stdout.readline().startswith("epoch")
-        process.stdin.write("\n")
-        process.stdin.flush()
-    assert process.stdout.readline().startswith("epoch")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdin.close()
-    process.stdout.close()
-    epochs = []
-    run_bench(output=tmp_path / "killed", budget=192 * 4, observe=epochs.append)
-    simple = [event.epoch for _, event in happened(epochs, EpochDone)]
-    assert simple[0] == 4  # three were on disk
-    run_bench(output=tmp_path / "whole", budget=192 * 4)
-    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
-
-
-def test_two_benches_at_once_train_each_stage_once(run_bench, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path / "both")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n" * 40)
-        process.stdin.close()
-        process.stdin = None
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert sum(output.count("epoch") for output in outputs) == 8  # four epochs a stage, two stages
-    assert len(weights(tmp_path / "both")) == 2
-
-
 def test_the_global_random_state_is_left_alone(run_bench):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     run_bench(set={"rfs.generations": 0})
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_waiting_for_a_lock_is_told(tmp_path):
-    from harness.runs import StageFolder
-
-    folder = StageFolder(tmp_path / "stage")
-    told = []
-    with folder.lock():
-        import threading
-
-        def second():
-            with StageFolder(tmp_path / "stage").lock(lambda: told.append("waiting")):
-                told.append("in")
-
-        thread = threading.Thread(target=second)
-        thread.start()
-        for _ in range(500):
-            if told:
-                break
-            time.sleep(0.01)
-        assert told == ["waiting"]
-    thread.join()
-    assert told == ["waiting", "in"]
 
 
 class Transductive:

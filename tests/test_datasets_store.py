@@ -80,7 +80,8 @@ def test_opening_reads_no_image(folder: Path) -> None:
     with (folder / "test_images.npy").open("r+b") as file:
         file.seek(-5, os.SEEK_END)
         file.write(b"xxxxx")
-    store.open_folder(SPEC, folder)  # a changed image is for verify to find
+    dataset = store.open_folder(SPEC, folder)  # a changed image is for verify to find
+    assert bytes(dataset.test.images[-1].reshape(-1)[-5:]) == b"xxxxx"
 
 
 def test_verify_accepts_what_is_whole(folder: Path) -> None:

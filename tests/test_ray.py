@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import pytest
 
+from tests.bench_helpers import weights
+
 ray = pytest.importorskip("ray", reason="needs fsl-harness[ray]")
 
 FLAGS = [
@@ -24,10 +26,6 @@ def run(folder, *flags, **environment):
     )  # fmt: skip
 
 
-def weights(folder):
-    return {path.parent.name: path.read_bytes() for path in folder.glob("runs/stages/*/*/weights.safetensors")}
-
-
 @pytest.fixture(scope="module")
 def benched(tmp_path_factory):
     """A bench without Ray, and the same in another folder with it."""
@@ -39,8 +37,8 @@ def benched(tmp_path_factory):
 def test_ray_gives_the_same_weights_and_accuracies(benched):
     folders, results = benched
     assert results["ray"].returncode == 0, results["ray"].stderr
-    assert weights(folders["ray"]) == weights(folders["local"])
-    assert len(weights(folders["ray"])) == 4
+    assert weights(folders["ray"] / "runs") == weights(folders["local"] / "runs")
+    assert len(weights(folders["ray"] / "runs")) == 4
     accuracies = [
         [line.split("|")[4] for line in results[name].stdout.splitlines() if line.startswith(("| rfs", "| skd"))]
         for name in ("local", "ray")

@@ -12,24 +12,20 @@ import pytest
 
 from harness.cli.tune import searched, summary
 from harness.errors import HarnessError
-from harness.events import EpochDone, JobEvent, JobStarted, Note
+from harness.events import EpochDone, JobStarted, Note
 from harness.execution import make_executor
 from harness.execution.job import DataSource
 from harness.hookspecs import hookimpl
 from harness.plan import BenchPlan, load_plan
 from harness.search_space import Choices, Range, as_space, propose
 from harness.tuning import Search, tune
+from tests.bench_helpers import happened
 
 BETA = {"skd.beta": Range(0.025, 0.5)}
 SMALL = {
     "dataset": ("tiny",), "methods": ("skd",), "budget": 640, "episodes": 20, "queries": 5, "device": "cpu",
     "precision": "32", "threads": 1,
 }  # fmt: skip
-
-
-def happened(events, *kinds):
-    """What of these kinds happened within jobs: pairs of a job and an event."""
-    return [(e.job, e.event) for e in events if isinstance(e, JobEvent) and isinstance(e.event, kinds)]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Reports: what a bench found, for people and programs.
 
-report.py, comparing.py, published.py ─ Report ─► table.py (markdown, csv, json), latex.py, html.py with plots.py
+report.py, comparing.py, published.py ─ Report ─► table.py (markdown), values.py (csv, json), latex.py, html.py
+                                                  with plots.py
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def _lazy(module: str, function: str) -> Callable[[Any], str]:
 
 SPECS = (
     ReporterSpec("markdown", "tables for reading, with their conditions", _lazy("table", "markdown"), (".md",)),
-    ReporterSpec("csv", "a line for each row, setting and interval", _lazy("table", "csv"), (".csv",)),
-    ReporterSpec("json", "everything, for programs", _lazy("table", "to_json"), (".json",)),
+    ReporterSpec("csv", "a line for each row, setting and interval", _lazy("values", "csv"), (".csv",)),
+    ReporterSpec("json", "everything, for programs", _lazy("values", "to_json"), (".json",)),
     ReporterSpec("latex", "booktabs tables", _lazy("latex", "latex"), (".tex",)),
     ReporterSpec("html", "one page with plots; needs fsl-harness[html]", _lazy("html", "html"), (".html",)),
 )

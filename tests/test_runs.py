@@ -1,0 +1,122 @@
+"""harness/runs.py: a record that a kill, a second run beside it and a damaged file do not spoil."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from harness.events import EpochDone, JobDone
+from harness.types import StageFailure
+from tests.bench_helpers import happened, weights
+
+
+def test_damaged_weights_are_told_and_not_used(run_bench, tmp_path):
+    run_bench()
+    path = next((tmp_path / "runs").glob("stages/tiny/rfs-simple*/weights.safetensors"))
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+    events = []
+    run_bench(observe=events.append, classifier="cosine")
+    outcome = next(event.outcome for job, event in happened(events, JobDone) if job.stage == "simple")
+    assert isinstance(outcome, StageFailure)
+    assert "sha256" in outcome.error
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import conftest
+from harness.bench import bench
+from harness.events import EpochDone, JobEvent
+from harness.execution import make_executor
+from harness.plan import BenchPlan
+from harness.plugins import Catalogue
+
+catalogue = Catalogue.discover()
+catalogue.add("tiny-plugin", conftest.TinyPlugin())
+plan = BenchPlan(dataset=("tiny",), methods=("rfs",), floors=False, budget=192 * 4, episodes=20, queries=5,
+                 device="cpu", precision="32", threads=1)
+
+def observe(event):
+    if isinstance(event, JobEvent) and isinstance(event.event, EpochDone):
+        print("epoch", event.event.epoch, flush=True)
+        sys.stdin.readline()
+
+bench(plan, catalogue, make_executor("inline", catalogue), Path(sys.argv[1]), Path("data"), observe)
+"""
+
+
+def test_killed_between_epochs_it_ends_with_the_same_weights(run_bench, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / "killed")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for _ in range(2):
+        assert process.stdout.readline().startswith("epoch")
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert process.stdout.readline().startswith("epoch")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    epochs = []
+    run_bench(output=tmp_path / "killed", budget=192 * 4, observe=epochs.append)
+    simple = [event.epoch for _, event in happened(epochs, EpochDone)]
+    assert simple[0] == 4  # three were on disk
+    run_bench(output=tmp_path / "whole", budget=192 * 4)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+def test_two_benches_at_once_train_each_stage_once(run_bench, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path / "both")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n" * 40)
+        process.stdin.close()
+        process.stdin = None
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sum(output.count("epoch") for output in outputs) == 8  # four epochs a stage, two stages
+    assert len(weights(tmp_path / "both")) == 2
+
+
+def test_waiting_for_a_lock_is_told(tmp_path):
+    from harness.runs import StageFolder
+
+    folder = StageFolder(tmp_path / "stage")
+    told = []
+    with folder.lock():
+        import threading
+
+        def second():
+            with StageFolder(tmp_path / "stage").lock(lambda: told.append("waiting")):
+                told.append("in")
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        for _ in range(500):
+            if told:
+                break
+            time.sleep(0.01)
+        assert told == ["waiting"]
+    thread.join()
+    assert told == ["waiting", "in"]
