@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from harness.backbones import SPECS, load_weights
 from harness.backbones.dropblock import DropBlock, restart_schedules
+from harness.backbones.layers import ConvolutionsAndNorms, MaxPool
 from harness.errors import DataError, HarnessError
 from harness.randomness import seeded
 from harness.types import BackboneRequest
@@ -88,6 +90,28 @@ def test_pooling_before_the_activation_changes_neither_value_nor_gradient(name: 
         found.append([maps, *(weight.grad.clone() for weight in network.parameters() if weight.grad is not None)])
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_batchnorm_within_its_convolution_changes_no_value(bias: bool):
+    layers = nn.Conv2d(3, 8, 3, padding=1, bias=bias), nn.BatchNorm2d(8), nn.ReLU(), nn.BatchNorm2d(8)
+    plain, ours = nn.Sequential(*layers), ConvolutionsAndNorms(*layers)
+    images = torch.randn(4, 3, 9, 9)
+    for _ in range(3):
+        plain(images + 1)  # moves the statistics off their start
+    with torch.no_grad():
+        for weight in plain.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+        torch.testing.assert_close(ours.eval()(images), plain.eval()(images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [2, 5, 8])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_both_ways_of_pooling_are_torchs(side: int, dtype: torch.dtype):
+    maps = torch.randn(2, 3, side, side).to(dtype)
+    expected = torch.nn.functional.max_pool2d(maps, 2)
+    assert torch.equal(MaxPool()(maps), expected)
+    assert torch.equal(MaxPool()(maps.requires_grad_()), expected)
 
 
 @pytest.mark.parametrize("name", ["conv4", "resnet12"])

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from harness.backbones import refuse_small
+from harness.backbones.layers import ConvolutionsAndNorms, MaxPool
 
 
 class Conv4(nn.Module):
@@ -31,6 +32,6 @@ class Conv4(nn.Module):
 
 def _block(n_in: int, n_out: int) -> nn.Sequential:
     """ReLU commutes with the pooling, value and gradient; behind it it has a quarter of the work."""
-    return nn.Sequential(
-        nn.Conv2d(n_in, n_out, 3, padding=1), nn.BatchNorm2d(n_out), nn.MaxPool2d(2), nn.ReLU(inplace=True)
+    return ConvolutionsAndNorms(
+        nn.Conv2d(n_in, n_out, 3, padding=1), nn.BatchNorm2d(n_out), MaxPool(), nn.ReLU(inplace=True)
     )

@@ -7,6 +7,7 @@ from torch import nn
 
 from harness.backbones import refuse_small
 from harness.backbones.dropblock import DropBlock
+from harness.backbones.layers import ConvolutionsAndNorms, MaxPool
 
 WIDTHS = (64, 160, 320, 640)
 DROP_RATE = 0.1
@@ -43,7 +44,7 @@ class Block(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, drop: nn.Module) -> None:
         super().__init__()
-        self.path = nn.Sequential(
+        self.path = ConvolutionsAndNorms(
             nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
             nn.BatchNorm2d(n_out),
             nn.LeakyReLU(0.1, inplace=True),
@@ -53,8 +54,8 @@ class Block(nn.Module):
             nn.Conv2d(n_out, n_out, 3, padding=1, bias=False),
             nn.BatchNorm2d(n_out),
         )
-        self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out))
-        self.pool = nn.MaxPool2d(2)
+        self.shortcut = ConvolutionsAndNorms(nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out))
+        self.pool = MaxPool()
         self.activate = nn.LeakyReLU(0.1, inplace=True)  # commutes with the pooling, behind it a quarter of the work
         self.drop = drop
 
