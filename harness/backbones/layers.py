@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -26,9 +28,9 @@ class ConvolutionsAndNorms(nn.Sequential):
 
 
 def _normalised_convolution(maps: torch.Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> torch.Tensor:
-    assert norm.running_mean is not None and norm.running_var is not None  # for mypy: every norm here keeps them
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # (n_out,)
-    shift = norm.bias - norm.running_mean * scale
+    mean, variance = cast(torch.Tensor, norm.running_mean), cast(torch.Tensor, norm.running_var)  # (n_out,)
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    shift = norm.bias - mean * scale
     if conv.bias is not None:
         shift = shift + conv.bias * scale
     return F.conv2d(maps, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)

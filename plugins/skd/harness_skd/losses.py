@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from harness.losses import of_all_processes
+
 
 def self_supervised(q: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy of each of the four outputs against the one-hot transform, a scalar: the mean over all.
@@ -30,10 +32,13 @@ def twin_distance(logits: torch.Tensor, twin_logits: torch.Tensor) -> torch.Tens
 def simclr(logits: torch.Tensor, twin_logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """NT-Xent: each image (B, n_classes) must find its twin among the 2B - 1 others by cosine similarity; a scalar.
 
+    With several processes the others are those of all, and the mean is over the own images.
+
     Source: Chen et al. 2020, arXiv:2002.05709, eq. 1.
     """
     z = F.normalize(torch.cat([logits, twin_logits]), dim=1)  # (2B, n_classes)
-    similarity = z @ z.T / temperature
-    similarity = similarity.masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), float("-inf"))
-    twin = torch.arange(len(z), device=z.device).roll(len(logits))
-    return F.cross_entropy(similarity, twin)
+    others, first = of_all_processes(z)  # (P·2B, n_classes)
+    own = torch.arange(len(z), device=z.device) + first
+    itself = own[:, None] == torch.arange(len(others), device=z.device)  # (2B, P·2B)
+    similarity = (z @ others.T / temperature).masked_fill(itself, float("-inf"))
+    return F.cross_entropy(similarity, own.roll(len(logits)))
