@@ -85,6 +85,8 @@ class EpisodicBatches:
         keys = generator.random((self.per_epoch, self.n_way, counts.max()))
         keys[np.arange(counts.max()) >= counts[classes][..., None]] = 2.0  # places behind a smaller class
         within = keys.argpartition(each - 1, axis=2)[..., :each]  # (steps, n_way, each)
+        order = np.take_along_axis(keys, within, axis=2).argsort(axis=2)  # a partition leaves low numbers in front …
+        within = np.take_along_axis(within, order, axis=2)  # … which would make supports of the same images
         return by_class[first[classes][..., None] + within].reshape(self.per_epoch, self.size)
 
 

@@ -129,7 +129,7 @@ class _Table:
             "row": self.row(job),
             "shown": self.shows(job),
             "preset": entry.preset if entry.method.presets else None,
-            "changed": list(entry.changed),
+            "changed": entry.changed_for(job.stage),
             "floor": entry.method.floor,
             "transductive": entry.transductive,
             "backbone": job.backbone,

@@ -68,8 +68,18 @@ class Entry:
     options: MethodOptions
     backbone: str | None
     head: Head | None
-    changed: tuple[str, ...] = ()  # options set by the plan
+    changed: tuple[str, ...] = ()  # options to which the plan gives another value than the preset
     transductive: bool = False  # it, or its head, looks at all queries of an episode at once
+
+    def changed_for(self, stage: str) -> list[str]:
+        """Those of ``changed`` that decide a stage: that it reads, or one that it is trained from."""
+        stages = {each.name: each for each in self.method.stages(self.options)}
+        reads: set[str] = set()
+        before: str | None = stage
+        while before is not None:
+            reads.update(stages[before].reads)
+            before = stages[before].parent
+        return [name for name in self.changed if name in reads]
 
 
 def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
@@ -166,7 +176,9 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
         for name, values in combinations(label, swept[label]):
             changes = {**overrides[label], **values}
             options = resolve(method, preset, dataset, _budget(plan, method), changes, label=label)
-            found.append(Entry(name, method, preset, options, backbone, head, tuple(changes), transductive))
+            offered = resolve(method, preset, dataset, _budget(plan, method))
+            changed = tuple(name for name in changes if getattr(options, name) != getattr(offered, name))
+            found.append(Entry(name, method, preset, options, backbone, head, changed, transductive))
     return found
 
 

@@ -143,6 +143,15 @@ def test_a_sweep_over_two_options_has_every_combination(catalogue):
     ]  # fmt: skip
     assert {entry.options.ce_weight for entry in found} == {0.1}
     assert set(found[0].changed) == {"temperature", "ce_weight", "decay_at"}
+    assert found[0].changed_for("simple") == ["decay_at"]  # the other two weigh a distillation
+    assert set(found[0].changed_for("distill-1")) == {"temperature", "ce_weight", "decay_at"}
+
+
+def test_a_value_that_the_preset_has_already_is_no_change(catalogue):
+    plan = BenchPlan(methods=("rfs:paper",), floors=False, set={"rfs.learning_rate": 0.05, "rfs.generations": 4})
+    (entry,) = entries(plan, "CIFAR-FS", catalogue)
+    assert entry.changed == ("generations",)
+    assert entry.changed_for("distill-2") == []  # it is what it is, however many follow
 
 
 @pytest.mark.parametrize(

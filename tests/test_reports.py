@@ -88,7 +88,7 @@ class Bench:
 
     def save(self, bench_id="abc123"):
         table = {
-            "dataset": self.dataset, "test_dataset": None, "train_on": "train", "notes": list(self.notes),
+            "dataset": self.dataset, "test_dataset": None, "train_on": self.plan.train_on, "notes": list(self.notes),
             "data_fingerprint": "d" * 64, "score_on": "test", "n_test_classes": self.split.n_classes,
             "episodes": [{**asdict(e.spec), "target": e.target, "n": len(e), "fingerprint": e.fingerprint}
                          for e in self.episodes],
@@ -410,11 +410,30 @@ def test_published_numbers_stand_beside_their_row_with_their_source(runs):
         ({"views": 3}, {}, "another head"),
         ({"weights": "w.safetensors"}, {}, "given weights"),
         ({"notes": ("partial data (1 of 2)",)}, {}, "partial data"),
+        ({"train_on": "trainval"}, {}, "trained on trainval, not train"),
     ],
 )
 def test_what_was_trained_otherwise_is_not_compared(runs, plan, stage, reason):
     _, cell = published_for(runs(seeds=(0, 1, 2), **plan).add("rfs/simple", **stage), "rfs/simple")
     assert cell.published[0].text == f"not comparable ({reason})"
+
+
+@pytest.mark.parametrize(
+    ("train_on", "preset", "one_shot", "five_shot"),
+    [
+        ("trainval", "paper", "agrees", "not comparable (preset paper, not paper-5-shot)"),
+        ("trainval", "paper-5-shot", "not comparable (preset paper-5-shot, not paper or learn2learn)", "agrees"),
+        ("train", "paper", "not comparable (trained on train, not trainval)", "not comparable ("),
+    ],
+)
+def test_protonet_is_compared_with_the_numbers_of_its_training_episodes(runs, train_on, preset, one_shot, five_shot):
+    """The paper trains 1-shot and 5-shot episodes for its 1-shot and 5-shot numbers, on train and val."""
+    bench = runs(dataset="miniImageNet", seeds=(0, 1, 2), train_on=train_on)
+    bench.add("protonet", (0.49, 0.50, 0.48), preset=preset, backbone="conv4")
+    bench.add("protonet-5=protonet", (0.68, 0.69, 0.67), preset=preset, backbone="conv4", method="protonet",
+              stage="protonet", row="five")  # fmt: skip
+    assert published_for(bench, "protonet", 1)[1].published[0].text.startswith(one_shot)
+    assert published_for(bench, "five", 5)[1].published[0].text.startswith(five_shot)
 
 
 # ── for programs ──────────────────────────────────────────────────────────────────────────────────

@@ -198,6 +198,14 @@ def test_episodic_batches_have_distinct_images_of_the_right_classes(tiny):
         assert len(set(labels[:, 0])) == 5
 
 
+def test_every_image_of_a_class_is_a_support_and_a_query_equally_often(tiny):
+    steps = EpisodicBatches(n_way=4, k_shot=1, n_query=3, per_epoch=6000).epoch(tiny.train, np.random.default_rng(0))
+    by_class = steps.reshape(-1, 4)  # (24,000, 1 + 3): each of 8 · 24 images is a support 125 times, a query 375 times
+    for chosen, expected in ((by_class[:, 0], 125), (by_class[:, 1:], 375)):
+        counts = np.bincount(chosen.reshape(-1), minlength=8 * 24)
+        assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+
+
 def test_episodic_batches_that_do_not_fit_are_refused(tiny):
     with pytest.raises(HarnessError, match="there are 8, the smallest with 24 images"):
         EpisodicBatches(n_way=9, k_shot=1, n_query=1).epoch(tiny.train, np.random.default_rng(0))

@@ -33,6 +33,8 @@ class Published:
     accuracy: float
     ci95: float
     source: str
+    train_on: str = "train"  # the classes it was trained on; or "trainval"
+    presets: tuple[str, ...] = ()  # those that train as it was trained; empty: any but a quick one
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def published_numbers() -> tuple[Published, ...]:
             line["dataset"], line["method"], line["row"], line["installed_backbone"],
             EpisodeSpec(int(line["n_way"]), int(line["k_shot"])),
             float(line["accuracy"]) / 100, float(line["ci95"]) / 100, line["source"],
+            line["train_on"], tuple(line["presets"].split()),
         )
         for line in csv.DictReader(text.splitlines())
     )  # fmt: skip
@@ -90,14 +93,13 @@ def with_published(rows: Sequence[Row], table: Mapping[str, Any], plan: Mapping[
     obstacles = [
         *(["scored on val"] if table.get("score_on") == "val" else ["partial data"] if table["notes"] else []),
         *([f"tested on {table['test_dataset']}"] if table["test_dataset"] else []),
-        *(["trained on train and val"] if table["train_on"] != "train" else []),
         *(["budget"] if plan["budget"] else []),
         *(["given weights"] if plan["weights"] else []),
         *(["another head"] if plan["classifier"] != "native" or plan["transform"] or plan["views"] else []),
     ]
     return [
         replace(row, cells={spec: replace(cell, published=tuple(
-            verdict(number, row, cell, [*_own_obstacles(row), *obstacles])
+            verdict(number, row, cell, [*_own_obstacles(row, number, table["train_on"]), *obstacles])
             for number in published_numbers()
             if (number.dataset, number.row) == (table["dataset"], f"{row.method}/{row.stage}")
             and (number.spec.n_way, number.spec.k_shot) == (spec.n_way, spec.k_shot)
@@ -107,10 +109,12 @@ def with_published(rows: Sequence[Row], table: Mapping[str, Any], plan: Mapping[
     ]  # fmt: skip
 
 
-def _own_obstacles(row: Row) -> list[str]:
-    """Why the row was not trained as a paper or its code says: a preset that counts images seen, or changed options."""
-    published = row.preset is not None and not row.preset.startswith("quick")
+def _own_obstacles(row: Row, number: Published, train_on: str) -> list[str]:
+    """Why the row was not trained as the number was: a preset that counts images seen, other classes or options."""
+    chosen = row.preset is not None and not row.preset.startswith("quick")
+    wanted = f", not {' or '.join(number.presets)}" if number.presets else ""
     return [
-        *([] if published else [f"preset {row.preset}"]),
+        *([] if chosen and row.preset in (number.presets or [row.preset]) else [f"preset {row.preset}{wanted}"]),
         *([f"changed {', '.join(row.changed)}"] if row.changed else []),
+        *([f"trained on {train_on}, not {number.train_on}"] if train_on != number.train_on else []),
     ]

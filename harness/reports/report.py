@@ -74,7 +74,7 @@ class Row:
     method: str
     name: str  # as printed: LABEL/STAGE, or LABEL where the method has one stage
     preset: str | None
-    changed: Mapping[str, Any]  # options that the plan changed from the preset, with their values
+    changed: Mapping[str, Any]  # options that decide it and that the plan changed from the preset, with their values
     backbone: str | None
     head: str
     floor: bool

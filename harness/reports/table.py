@@ -189,7 +189,11 @@ def conditions(table: Table) -> list[str]:
     plan = table.plan
     seeds = plan["seeds"]
     over_seeds = f", and over the {len(seeds)} seeds" if len(seeds) > 2 else ""
-    presets = dict.fromkeys(preset(row) for row in table.rows if row.preset)
+    presets: dict[str, dict[str, Any]] = {}
+    for row in table.rows:
+        if row.preset:
+            presets.setdefault(f"{row.label} {row.preset}", {}).update(row.changed)
+    shown = ", ".join(f"{name}{_changes(changed)}" for name, changed in presets.items())
     prints = {target: _fingerprints(table, target) for target in ("closed", "open")}
     lines = [
         "accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes, drawn with replacement from "
@@ -199,7 +203,7 @@ def conditions(table: Table) -> list[str]:
         f"episode seed {plan['episode_seed']}",
         f"training seeds: {', '.join(map(str, seeds))}"
         + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
-        f"presets: {', '.join(presets) or '-'}",
+        f"presets: {shown or '-'}",
         "images seen, training and TFLOP are of one seed and include the stages that a row was trained from; memory is "
         "the highest peak",
         f"fingerprints: data {table.data_fingerprint[:16]}; closed episodes {prints['closed']}"
@@ -218,9 +222,12 @@ def conditions(table: Table) -> list[str]:
 
 
 def preset(row: Row) -> str:
-    """``skd quick``, or ``skd quick (alpha = 3)`` where the plan changed options."""
-    changed = ", ".join(f"{name} = {value}" for name, value in row.changed.items())
-    return f"{row.label} {row.preset}{f' ({changed})' if changed else ''}"
+    """``skd quick``, or ``skd quick (alpha = 3)`` where the plan changed options that decide the row."""
+    return f"{row.label} {row.preset}{_changes(row.changed)}"
+
+
+def _changes(changed: Mapping[str, Any]) -> str:
+    return f" ({', '.join(f'{name} = {value}' for name, value in changed.items())})" if changed else ""
 
 
 def _fingerprints(table: Table, target: str) -> str:

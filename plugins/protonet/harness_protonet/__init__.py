@@ -35,7 +35,7 @@ class ProtoNetOptions(harness.TrainingOptions):
 
 def stages(options: ProtoNetOptions) -> Sequence[harness.Stage]:
     reads = (*TRAINING_READS, "episodes_per_epoch", "train_way", "train_shot", "train_query")
-    return [harness.Stage("protonet", build, fit, reads=reads)]
+    return [harness.Stage("protonet", build, fit, reads=reads, version=2)]  # 2: supports drawn evenly
 
 
 def build(context: harness.BuildContext) -> Any:

@@ -29,16 +29,15 @@ def prototypical_classifier() -> type[Any]:
 def fit(context: harness.FitContext, learner: Any) -> None:
     """Each step is an episode of base classes: class means of its supports, cross-entropy of its queries."""
     options = context.options
-    classifier_type = prototypical_classifier()
+    classifier = prototypical_classifier()()
     batches = EpisodicBatches(options.train_way, options.train_shot, options.train_query, options.episodes_per_epoch)
     way, shot = options.train_way, options.train_shot
-    episode_labels = torch.arange(way, device=context.trainer.hardware.device)
+    target = torch.arange(way, device=context.trainer.hardware.device).repeat_interleave(options.train_query)
 
     def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
         features = network(batch.images).unflatten(0, (way, -1))  # (n_way, k_shot + n_query, D)
-        support, query = features[:, :shot].flatten(0, 1), features[:, shot:].flatten(0, 1)
-        classifier = classifier_type(support, episode_labels.repeat_interleave(shot))
-        target = episode_labels.repeat_interleave(len(query) // way)
-        return {"loss": F.cross_entropy(classifier(query), target)}
+        # Not by fit_(), which looks for the labels that are there and so waits for a GPU once a class.
+        classifier.prototypes = features[:, :shot].mean(1)  # (n_way, D)
+        return {"loss": F.cross_entropy(classifier(features[:, shot:].flatten(0, 1)), target)}
 
     context.trainer.run(learner, loss, options, batches=batches)
