@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RESIDENT_SHARE = 0.25  # of a GPU's memory: a split up to this size is held there whole
 AHEAD = 8  # batches that are fetched before they are needed
+BLOCK = 4096  # images that are copied to a GPU at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,16 +79,13 @@ class EpisodicBatches:
                 f"training episodes of {self.n_way} classes with {each} images each do not fit the base classes: "
                 f"there are {split.n_classes}, the smallest with {counts.min()} images. Lower the train_* options"
             )
-        by_class = np.argsort(split.labels, kind="stable")  # (N,)
-        first = np.concatenate([[0], np.cumsum(counts)[:-1]])  # (n_classes,)
-        classes = generator.random((self.per_epoch, split.n_classes)).argpartition(self.n_way - 1, axis=1)
-        classes = classes[:, : self.n_way]  # (steps, n_way)
-        keys = generator.random((self.per_epoch, self.n_way, counts.max()))
-        keys[np.arange(counts.max()) >= counts[classes][..., None]] = 2.0  # places behind a smaller class
-        within = keys.argpartition(each - 1, axis=2)[..., :each]  # (steps, n_way, each)
-        order = np.take_along_axis(keys, within, axis=2).argsort(axis=2)  # a partition leaves low numbers in front …
-        within = np.take_along_axis(within, order, axis=2)  # … which would make supports of the same images
-        return by_class[first[classes][..., None] + within].reshape(self.per_epoch, self.size)
+        by_class = np.split(np.argsort(split.labels, kind="stable"), np.cumsum(counts)[:-1])
+        episodes = [
+            [generator.choice(by_class[label], each, replace=False) for label in
+             generator.choice(split.n_classes, self.n_way, replace=False)]
+            for _ in range(self.per_epoch)
+        ]  # fmt: skip
+        return np.array(episodes).reshape(self.per_epoch, self.size)
 
 
 class ImageFeed:
@@ -101,17 +99,22 @@ class ImageFeed:
         self.labels = torch.from_numpy(np.array(split.labels)).to(device)  # (N,)
         self._resident: torch.Tensor | None = None
         if device.type == "cuda":
-            size = int(np.prod(split.images.shape))
-            if size <= RESIDENT_SHARE * torch.cuda.get_device_properties(device).total_memory:
-                self._resident = torch.from_numpy(np.array(split.images)).to(device)
+            free, total = torch.cuda.mem_get_info(device)
+            if int(np.prod(split.images.shape)) <= RESIDENT_SHARE * min(total, 2 * free):
+                self._resident = torch.empty(split.images.shape, dtype=torch.uint8, device=device)
+                for start in range(0, len(split), BLOCK):
+                    self._resident[start : start + BLOCK] = torch.from_numpy(
+                        np.ascontiguousarray(split.images[start : start + BLOCK])
+                    )
 
     def __call__(self, steps: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Images (B, H, W, C) uint8 and labels (B,) on the device for each row of ``steps`` (n, B), in order."""
         import torch
 
+        labels = self.labels[torch.from_numpy(steps).to(self._device)]  # (n, B), at once: a copy to a GPU stalls it
         if self._resident is not None:
-            for index in torch.from_numpy(steps).to(self._device):
-                yield self._resident[index], self.labels[index]
+            for index, of_step in zip(torch.from_numpy(steps).to(self._device), labels, strict=True):
+                yield self._resident[index], of_step
             return
         with ThreadPoolExecutor(1, thread_name_prefix="harness-feed") as pool:
             pending: list[Future[torch.Tensor]] = []
@@ -119,8 +122,7 @@ class ImageFeed:
                 if step < len(steps):
                     pending.append(pool.submit(self._read, steps[step]))
                 if step >= AHEAD:
-                    index = torch.from_numpy(steps[step - AHEAD]).to(self._device)
-                    yield pending.pop(0).result().to(self._device, non_blocking=True), self.labels[index]
+                    yield pending.pop(0).result().to(self._device, non_blocking=True), labels[step - AHEAD]
 
     def _read(self, index: np.ndarray) -> torch.Tensor:
         import torch

@@ -14,7 +14,7 @@ from harness.errors import RunsError, UnknownName
 from harness.events import BenchStarted, JobDone, JobEvent
 from harness.execution.job import DataSource, Machine, Protocol, StageJob
 from harness.plan import BenchPlan, Entry, entries, episode_specs
-from harness.runs import StageFolder, StageIdentity, score_key
+from harness.runs import StageFolder, StageIdentity
 from harness.types import Dataset, DatasetSpec, Episodes, StageFailure, StageResult
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Table:
         return next(entry for entry in self.entries if entry.label == job.label)
 
     def scores(self, job: StageJob) -> list[str]:
-        return [score_key(job.key, episodes, job.head, job.protocol.seed) for episodes in self.episodes[job.protocol]]
+        return [job.score_key(episodes) for episodes in self.episodes[job.protocol]]
 
     def record(self, output: Path) -> dict[str, Any]:
         return {
@@ -197,7 +197,7 @@ def _table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root:
     machine = Machine(plan.device, plan.precision, plan.threads, plan.devices)
     jobs = [
         job for seed in plan.seeds for entry in found
-        for job in _chain(plan, entry, seed, source, dataset, protocols[entry.label], machine, output)
+        for job in _chain(plan, entry, seed, source, dataset, protocols[entry.label], machine, output, catalogue)
     ]  # fmt: skip
     table = _Table(source, dataset, episodes, found, jobs, {}, plan.rows)
     return replace(table, jobs=_needed(table))
@@ -218,9 +218,10 @@ def _needed(table: _Table) -> list[StageJob]:
 
 def _chain(
     plan: BenchPlan, entry: Entry, seed: int, source: DataSource, dataset: Dataset, protocol: Protocol,
-    machine: Machine, output: Path,
+    machine: Machine, output: Path, catalogue: Catalogue,
 ) -> Iterator[StageJob]:  # fmt: skip
     """The jobs of one method with one seed, each after its parent."""
+    version = catalogue.classifier(entry.head.classifier).version if entry.head else None
     options = entry.options.model_dump(mode="json")
     weights = Path(plan.weights) if plan.weights and entry.backbone else None
     done: dict[str, StageJob] = {}
@@ -234,7 +235,7 @@ def _chain(
             options={name: options[name] for name in stage.reads},
             parent=parent.key if parent else None,
             data=dataset.train.fingerprint if dataset.train else "",
-            validation=f"{dataset.val.fingerprint} {entry.method.head}" if selects and dataset.val else None,
+            validation=f"{dataset.val.fingerprint} {entry.method.head if selects else ''}" if dataset.val else None,
             pixels=_pixels(dataset.spec),
             backbone=entry.backbone,
             weights=_file_digest(weights) if weights else None,
@@ -257,6 +258,7 @@ def _chain(
             source=source,
             protocol=protocol,
             machine=machine,
+            classifier_version=version,
         )
         yield done[stage.name]
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from harness.errors import RunsError
+
 
 def atomic_write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Let ``write`` fill the file ``path``. Killed at any moment, the old file or the new one is there, whole."""
@@ -47,4 +49,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_bytes())
+    """Raises RunsError where the file holds something else."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RunsError(f"{path} is damaged ({error}). Delete it and run the same command again") from None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what a process that was killed in ``atomic_write`` left in ``folder``. No other may write there now."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)

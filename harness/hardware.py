@@ -44,23 +44,17 @@ class Hardware:
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def fabric(self, devices: int = 1) -> Fabric:
-        """A Fabric on this device in this precision, data-parallel where ``devices`` is above 1.
-
-        Raises:
-            HarnessError: fewer GPUs than asked for.
-        """
-        import torch
+        """A Fabric on this device in this precision, data-parallel where ``devices`` is above 1."""
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision
         kind, _, index = self.device.partition(":")
-        wanted: int | list[int] = [int(index)] if index and devices == 1 else devices
-        if kind == "cuda" and devices > torch.cuda.device_count():
-            raise HarnessError(f"{devices} GPUs asked for, torch sees {torch.cuda.device_count()}")
         return Fabric(
             accelerator=kind,
-            devices=wanted,
+            devices=[int(index)] if index and devices == 1 else devices,
             strategy="ddp" if devices > 1 else "auto",
+            plugins=[LightningEnvironment()],  # the executor starts the processes, also within a SLURM job
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
         )
 
@@ -84,15 +78,19 @@ class Hardware:
         }
 
 
-def choose_hardware(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Hardware:
-    """The hardware to use, with everything ``auto`` decided.
+def choose_hardware(
+    device: str = "auto", precision: str = "auto", threads: int | None = None, devices: int = 1, rank: int = 0
+) -> Hardware:
+    """The hardware of one process, with everything ``auto`` decided.
 
     Args:
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:INDEX".
         precision: "auto" (bf16 where the device computes it natively), "bf16" or "32".
-        threads: of the processor; None leaves torch its own choice, a thread a core.
+        threads: of the processor; None leaves torch its own choice, a thread a core, over all processes.
+        devices: how many processes train together, a GPU each where there are any.
+        rank: which of them this is.
     Raises:
-        HarnessError: no such device or precision, or no such GPU in this machine.
+        HarnessError: no such device or precision, or too few GPUs in this machine.
     """
     check_names(device, precision)
     if threads is not None and threads < 1:
@@ -107,9 +105,15 @@ def choose_hardware(device: str = "auto", precision: str = "auto", threads: int 
             f"device {device!r} asked for, but torch {torch.__version__} sees {n_gpus} CUDA GPU(s); "
             "--device cpu needs none"
         )
+    if devices > 1 and device != "cpu":
+        if device != "cuda":
+            raise HarnessError(f"--device {device} names one GPU, --devices {devices} needs more: use --device cuda")
+        if devices > n_gpus:
+            raise HarnessError(f"--devices {devices}, but torch {torch.__version__} sees {n_gpus} CUDA GPU(s)")
+        device = f"cuda:{rank}"
     if precision == "auto":
         precision = "bf16" if has_native_bf16(device) else "32"
-    return Hardware(device, precision, threads or torch.get_num_threads())
+    return Hardware(device, precision, threads or max(1, torch.get_num_threads() // devices))
 
 
 def check_names(device: str, precision: str) -> None:
@@ -193,6 +197,14 @@ def tune_allocator(keep_largest: bool = True) -> bool:
     settings = (*kept, (trim_threshold, 2**31 - 1))
     accepted = [mallopt(name, value) == 1 for name, value in settings]
     return all(accepted)
+
+
+def forget_peak_memory(hardware: Hardware) -> None:
+    """Count a GPU's peak from now on; what a process has held at most on the processor cannot be forgotten."""
+    if hardware.device != "cpu":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(hardware.device)
 
 
 def release_memory() -> None:

@@ -82,6 +82,16 @@ class Entry:
         return [name for name in self.changed if name in reads]
 
 
+def validated(values: Mapping[str, Any]) -> BenchPlan:
+    """Raises HarnessError where a value has the wrong type or is out of range."""
+    try:
+        return BenchPlan.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        raise HarnessError(f"--{name} = {first['input']!r}: {first['msg'].lower()}") from None
+
+
 def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
     """The plan of a TOML file, changed by ``overrides`` (command-line values by field name, and ``set``).
 
@@ -105,12 +115,7 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
     for name in ("methods", "dataset", "shots", "way", "seeds", "rows"):
         if name in values and not isinstance(values[name], (list, tuple)):
             values[name] = [values[name]]
-    try:
-        plan = BenchPlan.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).replace("_", "-")
-        raise HarnessError(f"--{name} = {first['input']!r}: {first['msg'].lower()}") from None
+    plan = validated(values)
     if plan.train_on == "trainval" and any(key.endswith(".selection") for key in (*plan.set, *plan.sweep)):
         raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
     if plan.score_on == "val" and (plan.train_on != "train" or plan.test_dataset is not None):

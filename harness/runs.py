@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,13 +25,14 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from harness.errors import RunsError
-from harness.files import atomic_write, read_json, write_json, write_text
+from harness.files import atomic_write, read_json, remove_unfinished, write_json, write_text
 from harness.types import EpisodeSpec, Head, Score, StageResult
 
 if TYPE_CHECKING:
     from harness.types import Episodes, Learner
 
-SCORING_VERSION = 1  # raised when evaluation code changes accuracies
+TRAINING_VERSION = 2  # raised when the training loop, its batches or augmentation, or a backbone changes weights
+SCORING_VERSION = 2  # raised when evaluation code changes accuracies
 
 
 def digest(value: Any) -> str:
@@ -48,7 +50,7 @@ class StageIdentity:
     options: Mapping[str, Any]  # those that the stage reads
     parent: str | None  # its key
     data: str  # fingerprint of the split it trains on
-    validation: str | None  # fingerprint of the validation split, where the weights are selected on it
+    validation: str | None  # fingerprint of the validation split, and the head where weights are selected on it
     pixels: Mapping[str, Any]  # image size, normalisation, augmentation
     backbone: str | None
     weights: str | None  # sha256 of the file that the backbone starts from
@@ -57,17 +59,20 @@ class StageIdentity:
 
     @property
     def key(self) -> str:
-        return digest(asdict(self))
+        return digest([TRAINING_VERSION, asdict(self)])
 
     def folder(self, output: Path, dataset: str) -> Path:
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in dataset)
         return output / "stages" / safe / f"{self.method}-{self.stage}-seed{self.seed}-{self.key[:12]}"
 
 
-def score_key(stage_key: str, episodes: Episodes, head: Head | None, view_seed: int) -> str:
+def score_key(
+    stage_key: str, episodes: Episodes, head: Head | None, view_seed: int, classifier_version: int | None = None
+) -> str:
     """What identifies the accuracies of a stage on some episodes under a head."""
     views = view_seed if head and head.views > 1 else None
-    return digest([SCORING_VERSION, stage_key, episodes.fingerprint, asdict(head) if head else None, views])
+    versions = [SCORING_VERSION, classifier_version]
+    return digest([versions, stage_key, episodes.fingerprint, asdict(head) if head else None, views])
 
 
 @dataclass(frozen=True)
@@ -139,16 +144,19 @@ class StageFolder:
 
     def save_trained(self, learner: Learner, record: Mapping[str, Any]) -> None:
         """Keep the weights, then the record that says they are whole; then drop the checkpoints."""
+        import torch
         from safetensors.torch import save
 
-        tensors = {name: value.detach().cpu().contiguous() for name, value in learner.state_dict().items()}
+        tensors = {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in learner.state_dict().items()
+        }
         content = save(tensors)
         record = {**record, "weights_sha256": hashlib.sha256(content).hexdigest()}
         atomic_write(self.path / "weights.safetensors", lambda file: file.write(content))
         write_json(self.path / "trained.json", record)
         for checkpoint in self.path.glob("checkpoint-*.pt"):
             checkpoint.unlink()
-        (self.path / "failure.txt").unlink(missing_ok=True)
 
     def load_weights(self, learner: Learner) -> None:
         """Fill ``learner`` with the trained weights.
@@ -194,7 +202,7 @@ class StageFolder:
         try:
             with np.load(path, allow_pickle=False) as file:
                 about, accuracies, classes = json.loads(str(file["about"])), file["accuracies"], file["classes"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunsError(f"{path} cannot be read ({error}). Delete it to score again") from None
         spec = EpisodeSpec(**about["episodes"])
         score = Score(spec, about["target"], about["episodes_fingerprint"], accuracies, classes, about["n_classes"])
@@ -218,8 +226,18 @@ class StageFolder:
             flops=trained["flops"],
         )
 
+    # ── what went wrong ──────────────────────────────────────────────────────────────────────────
+
     def save_failure(self, details: str) -> None:
         write_text(self.path / "failure.txt", details)
+
+    def forget_failure(self) -> None:
+        (self.path / "failure.txt").unlink(missing_ok=True)
+
+    def remove_unfinished(self) -> None:
+        """Delete what a killed process left; for the holder of the lock."""
+        for folder in (self.path, self.path / "scores"):
+            remove_unfinished(folder)
 
 
 def _of_both(training: Mapping[str, str], scorings: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -92,6 +92,7 @@ class Trainer:
         length = Length.of(options, len(self._order(batches, 0)), batches.size * copies)
         fabric = self.hardware.fabric(self.devices)
         fabric.launch()
+        torch.set_num_threads(self.hardware.threads)  # Fabric sets its own number
         network.to(fabric.device).to(memory_format=torch.channels_last)
         optimiser = make_optimiser(network, options)
         best = _Best()
@@ -284,4 +285,9 @@ def make_optimiser(network: nn.Module, options: TrainingOptions) -> torch.optim.
 def _as_float(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.float()
-    return type(value)(map(_as_float, value)) if isinstance(value, (tuple, list)) else value
+    if isinstance(value, dict):
+        return {name: _as_float(each) for name, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        floats = map(_as_float, value)
+        return type(value)(*floats) if hasattr(value, "_fields") else type(value)(floats)
+    return value

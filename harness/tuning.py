@@ -155,27 +155,27 @@ def _try(
     failures = [f"seed {stage['seed']}: {stage['failure']}" for stage in stages if stage["failure"]]
     if failures:
         return Trial(number, values, None, {}, "; ".join(failures))
-    settings = _settings(stages, record["tables"][0]["episodes"], output)
+    settings = _settings(stages, output)
     accuracy = sum(setting["mean"] for setting in settings.values()) / len(settings)
     return Trial(number, values, accuracy, settings)
 
 
-def _settings(
-    stages: Sequence[Mapping[str, Any]], kinds: Sequence[Mapping[str, Any]], output: Path
-) -> dict[str, dict[str, float]]:
+def _settings(stages: Sequence[Mapping[str, Any]], output: Path) -> dict[str, dict[str, float]]:
     """Mean accuracy and closed interval in each setting, over the seeds of a stage."""
     import numpy as np
 
     from harness.statistics import closed_interval
 
+    by_seed: dict[str, list[np.ndarray]] = {}
+    for stage in stages:
+        for key in stage["scores"]:
+            kept = StageFolder(output / stage["folder"]).load_score(key)
+            if kept is not None and kept.score.target == "closed":
+                by_seed.setdefault(str(kept.score.episodes), []).append(kept.score.accuracies)
     found = {}
-    for place, kind in enumerate(kinds):
-        if kind["target"] != "closed":
-            continue
-        scores = [StageFolder(output / stage["folder"]).load_score(stage["scores"][place]) for stage in stages]
-        kept = [each.score for each in scores if each is not None]
-        each = closed_interval(np.mean([score.accuracies for score in kept], axis=0))
-        found[str(kept[0].episodes)] = {"mean": float(each.mean), "half_width": float(each.half_width)}
+    for setting, accuracies in by_seed.items():
+        each = closed_interval(np.mean(accuracies, axis=0))
+        found[setting] = {"mean": float(each.mean), "half_width": float(each.half_width)}
     return found
 
 

@@ -228,6 +228,7 @@ class ClassifierSpec:
     title: str
     load: Callable[[], BatchedClassifier]
     transductive: bool = False  # looks at the query set as a whole
+    version: int = 1  # raised by its author when its code changes accuracies
 
 
 # ── methods ───────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from harness.events import EpochDone, JobDone, JobStarted
 from harness.execution import make_executor
 from harness.hookspecs import hookimpl
 from harness.reports import Report, render
-from harness.types import ClassifierSpec, StageFailure, StageResult
+from harness.types import ClassifierSpec, Split, StageFailure, StageResult
 from tests.bench_helpers import happened, weights
 
 
@@ -219,6 +220,23 @@ def test_best_val_selection_keeps_the_best_epoch(run_bench, tmp_path):
     header, *lines = (folder / "metrics.csv").read_text().splitlines()
     column = header.split(",").index("val_accuracy")
     assert len({line.split(",")[column] for line in lines}) > 1
+
+
+def test_validation_classes_too_few_for_episodes_hinder_no_training(run_bench, catalogue, tiny):
+    """They are only needed where weights are selected on them."""
+    one_class = Split("val", tiny.val.images[:24], tiny.val.labels[:24], tiny.val.class_names[:1], "one class")
+    spec = replace(tiny.spec, name="few", open=lambda request: replace(tiny, spec=spec, val=one_class))
+
+    class Plugin:
+        @hookimpl
+        def harness_datasets(self):
+            return [spec]
+
+    catalogue.add("few", Plugin())
+    record = run_bench(dataset=("few",))
+    assert [stage["failure"] for stage in record["tables"][0]["stages"]] == [None, None]
+    record = run_bench(dataset=("few",), set={"rfs.selection": "best-val"})
+    assert "n_way is 1" in record["tables"][0]["stages"][0]["failure"]
 
 
 def test_the_global_random_state_is_left_alone(run_bench):

@@ -113,6 +113,7 @@ def test_power_says_how_many_episodes_it_takes(harness):
         (["bench", "nothing.toml"], "cannot read the plan nothing.toml"),
         (["bench", "--output", "/proc/nowhere"], "cannot write to /proc/nowhere"),
         (["bench", "--dataset", "CIFAR-FS", "--data-root", "empty"], "harness data prepare CIFAR-FS"),
+        (["bench", "--device", "cpu", "--devices", "0"], "--devices = 0"),
         (["report", "nothing"], "nothing holds no bench"),
         (["report", "runs", "--format", "pdf"], "runs holds no bench"),
         (["methods", "skdd"], "Did you mean 'skd'?"),
@@ -135,24 +136,49 @@ def test_a_failed_row_gives_status_1_and_a_table(harness):
     assert "| pixels" in result.stdout.replace("**", "")
 
 
-def test_a_worker_that_dies_is_a_failed_row(harness, tmp_path):
-    folder = tmp_path / "site" / "harness_crash-1.dist-info"
-    folder.mkdir(parents=True)
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-crash\nVersion: 1\n")
-    (folder / "entry_points.txt").write_text("[harness]\ncrash = crash\n")
-    (tmp_path / "site" / "crash.py").write_text(
-        "import os, harness\n"
-        "def fit(context, learner):\n    os.kill(os.getpid(), 9)\n"
-        "def build(context):\n"
-        "    from harness.networks import FeatureNetwork\n    return FeatureNetwork(context)\n"
-        "CRASH = harness.MethodSpec('crash', 'dies', '', harness.MethodOptions,"
-        " lambda options: [harness.Stage('crash', build, fit)])\n"
-        "@harness.hookimpl\ndef harness_methods():\n    return [CRASH]\n"
-    )
-    result = harness("bench", "--methods", "crash", *SMALL[2:], PYTHONPATH=str(tmp_path / "site"))
+@pytest.fixture
+def crash(harness, tmp_path):
+    """A bench of a method whose training does as it is told."""
+
+    def run(fit, *flags):
+        folder = tmp_path / "site" / "harness_crash-1.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-crash\nVersion: 1\n")
+        (folder / "entry_points.txt").write_text("[harness]\ncrash = crash\n")
+        (tmp_path / "site" / "crash.py").write_text(
+            "import os, sys, time, harness\n"
+            f"def fit(context, learner):\n    {fit}\n"
+            "def build(context):\n"
+            "    from harness.networks import FeatureNetwork\n    return FeatureNetwork(context)\n"
+            "CRASH = harness.MethodSpec('crash', 'dies', '', harness.MethodOptions,"
+            " lambda options: [harness.Stage('crash', build, fit)])\n"
+            "@harness.hookimpl\ndef harness_methods():\n    return [CRASH]\n"
+        )
+        return harness("bench", "--methods", "crash", *SMALL[2:], *flags, PYTHONPATH=str(tmp_path / "site"))
+
+    return run
+
+
+def test_a_worker_that_dies_is_a_failed_row(crash):
+    result = crash("os.kill(os.getpid(), 9)")
     assert result.returncode == 1
-    assert "ended by SIGKILL" in result.stdout
+    assert "its process was ended by SIGKILL" in result.stdout
     assert "| untrained" in result.stdout.replace("**", "")
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ("raise ValueError('the second is unwell')", "the second is unwell"),
+        ("os.kill(os.getpid(), 9)", "a process that trained along was ended by SIGKILL"),
+        ("sys.exit(3)", "a process that trained along ended with status 3"),
+    ],
+)
+def test_a_process_that_trains_along_and_fails_says_why(crash, tmp_path, second, told):
+    result = crash(f"time.sleep(60) if os.environ['RANK'] == '0' else exec({second!r})", "--devices", "2")
+    assert result.returncode == 1
+    assert told in result.stdout
+    assert told in next(tmp_path.glob("runs/stages/*/crash-*/failure.txt")).read_text()
 
 
 def test_doctor_names_versions_data_and_plugins(harness):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +138,12 @@ def cached(path: Path, learner: Pixels, episodes: Episodes, views: int, seed: in
     pairs = used_pairs([episodes], views, len(SPLIT))
     key, compute = (lambda: cache.identity(learner, source)), (lambda missing: embed(learner, source, missing))
     return cache.load_or_compute(path, key, pairs, compute)
+
+
+def test_features_of_another_number_format_are_others(tmp_path: Path) -> None:
+    source = ViewSource(SPLIT)
+    formats = (nullcontext, partial(torch.autocast, "cpu", dtype=torch.bfloat16))
+    assert len({cache.identity(Pixels(), source, autocast) for autocast in formats}) == 2
 
 
 def test_cache_embeds_only_what_is_missing(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_query_order_gives_no_labels_away() -> None:
 def test_an_episodic_learner_is_scored_like_the_head_that_it_imitates(
     head: Head | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "CHUNK_BYTES", 20_000)
+    monkeypatch.setattr(scoring, "EPISODIC_IMAGES", 4)
     learner, episodes = Episodic(), sample(30)
     [score] = evaluate(learner, SPLIT, [episodes], head, None, augmentation=AUGMENTATION)
     expected = accuracies(episodes, Head("nearest-centroid", views=head.views if head else 1))

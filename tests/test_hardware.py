@@ -43,12 +43,41 @@ def test_what_is_asked_for_is_taken():
         (("cuda:99", "auto"), "device 'cuda:99' asked for, but torch .* sees [0-9]+ CUDA GPU"),
         (("cpu", "fp16"), "unknown precision 'fp16'. Did you mean 'bf16'"),
         (("cpu", "32", 0), "threads must be 1 or more, got 0"),
+        (("cuda", "32", None, 99), "--devices 99, but torch .* sees [0-9]+ CUDA GPU|device 'cuda' asked for"),
     ],
 )
 def test_what_there_is_not_is_refused_in_one_line(arguments, message: str):
     with pytest.raises(HarnessError, match=message) as error:
         choose_hardware(*arguments)
     assert "\n" not in str(error.value)
+
+
+def test_processes_that_train_together_have_a_gpu_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [choose_hardware("cuda", "32", 1, 2, rank).device for rank in (0, 1)] == ["cuda:0", "cuda:1"]
+    assert choose_hardware("cuda:1", "32", 1).device == "cuda:1"
+    with pytest.raises(HarnessError, match="--device cuda:1 names one GPU, --devices 2 needs more"):
+        choose_hardware("cuda:1", "32", 1, 2)
+    with pytest.raises(HarnessError, match=r"--devices 3, but torch .* sees 2"):
+        choose_hardware("auto", "32", 1, 3)
+
+
+def test_processes_that_train_together_share_the_processor(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    assert choose_hardware("cpu", "32").threads == 8
+    assert choose_hardware("cpu", "32", devices=3).threads == 2
+    assert choose_hardware("cpu", "32", devices=16).threads == 1
+    assert choose_hardware("cpu", "32", 5, devices=3).threads == 5
+
+
+@pytest.mark.parametrize("tasks", ["1", "4"])
+def test_within_a_slurm_job_training_is_as_elsewhere(tasks: str, monkeypatch):
+    slurm = {"NTASKS": tasks, "JOB_ID": "1", "JOB_NAME": "mine", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for name, value in slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    fabric = Hardware("cpu", "32", 1).fabric()
+    fabric.launch()
+    assert (fabric.world_size, fabric.global_rank) == (1, 0)
 
 
 def test_autocast_computes_in_the_precision():

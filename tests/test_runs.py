@@ -9,8 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import torch
+
+from harness.errors import RunsError
 from harness.events import EpochDone, JobDone
-from harness.types import StageFailure
+from harness.runs import StageFolder, score_key
+from harness.types import Head, StageFailure
 from tests.bench_helpers import happened, weights
 
 
@@ -97,6 +102,49 @@ def test_two_benches_at_once_train_each_stage_once(run_bench, tmp_path):
     assert [process.returncode for process in processes] == [0, 0]
     assert sum(output.count("epoch") for output in outputs) == 8  # four epochs a stage, two stages
     assert len(weights(tmp_path / "both")) == 2
+
+
+@pytest.mark.parametrize("name", ["trained.json", "scores/*.npz"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04"])
+def test_a_record_that_is_cut_off_is_told_in_one_line(run_bench, tmp_path, name, content):
+    run_bench()
+    path = next((tmp_path / "runs").glob(f"stages/tiny/rfs-simple*/{name}"))
+    path.write_bytes(content)
+    with pytest.raises(RunsError, match=f"{path}.*Delete it") as error:
+        run_bench()
+    assert "\n" not in str(error.value)
+    path.unlink()
+    assert all(stage["failure"] is None for stage in run_bench()["tables"][0]["stages"])
+
+
+def test_what_a_killed_or_failed_run_left_is_cleared(run_bench, tmp_path):
+    run_bench()
+    folder = next((tmp_path / "runs").glob("stages/tiny/rfs-simple*"))
+    StageFolder(folder).save_failure("out of memory")
+    (folder / ".checkpoint-1.pt.123.tmp").write_bytes(b"half")
+    (folder / "scores" / ".abc.npz.123.tmp").write_bytes(b"half")
+    run_bench(classifier="cosine")  # trains nothing, but scores
+    assert not (folder / "failure.txt").exists()
+    assert not list(folder.glob("**/.*.tmp"))
+
+
+def test_weights_that_share_memory_are_kept(tmp_path):
+    network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    network[1].weight = network[0].weight
+    folder = StageFolder(tmp_path / "stage")
+    folder.save_trained(network, {})
+    other = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    folder.load_weights(other)
+    assert torch.equal(other[1].weight, network[0].weight)
+
+
+def test_a_score_is_of_one_version_of_its_classifier(tiny):
+    from harness.episodes import sample_episodes
+    from harness.types import EpisodeSpec
+
+    episodes = sample_episodes(tiny.test, EpisodeSpec(2, 1, 1), 2, seed=0)
+    keys = {score_key("stage", episodes, Head("cosine"), 0, version) for version in (None, 1, 2)}
+    assert len(keys) == 3
 
 
 def test_waiting_for_a_lock_is_told(tmp_path):

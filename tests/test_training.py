@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -173,6 +174,23 @@ def test_progress_counts_up_to_the_announced_total(tiny, monkeypatch):
     progress = [event for event in events if isinstance(event, TrainingProgress)]
     assert progress[-1].images == progress[-1].total_images == 384
     assert [event.images for event in progress] == sorted(event.images for event in progress)
+
+
+class Named(NamedTuple):
+    features: torch.Tensor
+    logits: torch.Tensor
+
+
+@pytest.mark.parametrize("make", [Named, lambda *both: list(both), lambda *both: dict(enumerate(both))])
+def test_whatever_a_teacher_returns_keeps_its_shape_and_comes_in_32_bits(tiny, make):
+    class Teacher(torch.nn.Linear):
+        def forward(self, inputs):
+            return make(super().forward(inputs), super().forward(2 * inputs))
+
+    found = trainer(tiny, precision="bf16").frozen(Teacher(2, 2))(torch.ones(1, 2))
+    assert type(found) is type(make(torch.ones(1), torch.ones(1)))
+    values = found.values() if isinstance(found, dict) else found
+    assert [value.dtype for value in values] == [torch.float32] * 2
 
 
 def test_a_teacher_is_frozen_and_keeps_its_batch_statistics(tiny):

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.cli.tune import searched, summary
@@ -160,6 +161,22 @@ def test_the_accuracy_is_that_of_a_bench_on_the_validation_classes(run_tune, run
     record = run_bench(methods=("skd",), set={"skd.beta": 0.3}, rows=("skd/gen1",))
     (row,) = Report.of([(tmp_path / "runs", record)]).tables[0].rows
     assert {str(spec): cell.intervals["closed"].mean for spec, cell in row.cells.items()} != pytest.approx(cells)
+
+
+def test_unbalanced_episodes_count_as_settings_of_their_own(run_tune, catalogue, tmp_path):
+    """A transductive method is scored on them too, in an order of its own."""
+    rfs = catalogue.methods["rfs"]
+    catalogue.methods["rfs"] = replace(rfs, transductive=True)
+    found = run_tune({"rfs.temperature": Choices((2, 4))}, 1, methods=("rfs",), stage="simple")
+    settings = found.trials[0].settings
+    assert len(settings) == 4
+    (folder,) = (tmp_path / "runs").glob("stages/tiny/rfs-simple*")
+    kept = [np.load(path) for path in folder.glob("scores/*.npz")]
+    about = [json.loads(str(each["about"])) for each in kept]
+    closed = [
+        float(each["accuracies"].mean()) for each, of in zip(kept, about, strict=True) if of["target"] == "closed"
+    ]
+    assert sorted(closed) == pytest.approx(sorted(each["mean"] for each in settings.values()))
 
 
 class Untouchable:

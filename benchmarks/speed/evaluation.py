@@ -85,7 +85,7 @@ def features_of(arguments: argparse.Namespace, hardware: Hardware) -> tuple[Spli
     pairs = used_pairs([*used, sampled(split, 5, 5, arguments.many)], 5, len(split))
     embedding = cache.load_or_compute(
         arguments.features.with_suffix(f".{arguments.backbone}.{arguments.dataset}"),
-        lambda: cache.identity(network, source),
+        lambda: cache.identity(network, source, hardware.autocast),
         pairs,
         lambda missing: embed(network, source, missing, hardware.autocast),
     )

@@ -35,7 +35,7 @@ def evaluate(
     from harness.bench import bench as run
     from harness.cli.progress import Display
     from harness.execution import make_executor
-    from harness.plan import BenchPlan
+    from harness.plan import validated
     from harness.plugins import Catalogue
     from harness.reports import Report, render
     from harness.runs import find_benches
@@ -47,7 +47,7 @@ def evaluate(
         "test_dataset": test_dataset, "device": device, "threads": threads,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
-    plan = BenchPlan.model_validate({**find_benches(runs, bench)[-1]["plan"], **changes})
+    plan = validated({**find_benches(runs, bench)[-1]["plan"], **changes})
     catalogue = Catalogue.discover()
     with Display(catalogue) as display:
         workers = make_executor(executor, catalogue)

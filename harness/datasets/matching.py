@@ -61,7 +61,13 @@ def _identify(spool: Spool, listed: ClassList, dataset: str) -> tuple[list[Liste
         return by_pixels, "pixels"
     numbered: dict[tuple[SplitName | None, str | int], ListedClass] = {}
     for split in SPLITS:
-        numbers = [int(key) for where, key in spool.keys if where == split]
+        keys = [key for where, key in spool.keys if where == split]
+        if any(isinstance(key, str) for key in keys):
+            raise DataError(
+                f"the source names the classes of {split!r}, {keys[0]!r} first, and only numbers those of another: "
+                "give all of them names, or none"
+            )
+        numbers = [int(key) for key in keys]
         names_of = listed.by_number(split, numbers) if numbers else {}
         if names_of is None:
             raise DataError(

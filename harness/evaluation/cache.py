@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from harness.evaluation.embed import Embedding, ViewSource
 from harness.files import atomic_write
 
 
-def identity(learner: Any, source: ViewSource) -> str:
-    """sha256 of all that decides a feature, precision aside: weights, data, augmentation and view seed."""
-    digest = hashlib.sha256(f"{type(learner).__qualname__};{source.split.fingerprint};".encode())
+def identity(
+    learner: Any, source: ViewSource, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+) -> str:
+    """sha256 of all that decides a feature: weights, data, augmentation, view seed, kind of device, number format."""
+    kind = torch.device(source.device).type
+    with autocast():
+        number = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    digest = hashlib.sha256(f"{type(learner).__qualname__};{source.split.fingerprint};{kind};{number};".encode())
     digest.update(f"{source.augmentation.crop_padding};{source.augmentation.flip};{source.seed};".encode())
     for name, tensor in sorted(learner.state_dict().items()):
         digest.update(f"{name};{tensor.dtype};{tuple(tensor.shape)};".encode())

@@ -33,7 +33,8 @@ from harness.types import (
 )
 
 BASE_IMAGES = 20_000
-CHUNK_BYTES = 2**25  # of gathered features or images: near the size of a processor's last cache …
+EPISODIC_IMAGES = 2048  # of 32×32 pixels that an episodic learner is handed at once
+CHUNK_BYTES = 2**25  # of gathered features: near the size of a processor's last cache …
 GPU_CHUNK_FACTOR = 32  # … which a GPU does not need, but fewer launches it does
 Autocast = Callable[[], AbstractContextManager[Any]]
 
@@ -62,7 +63,7 @@ def evaluate(
         augmentation: what the support views of the head may change.
         autocast: makes the context in which the learner runs.
         base: the base classes, for the transform ``centre``.
-        features_cache: a file that keeps features for later calls; trusted to be of one precision.
+        features_cache: a file that keeps features for later calls.
         progress: called while embedding, with how many views are done and how many there are.
     Raises:
         PluginError: the learner is of neither kind, or returns what it must not.
@@ -76,7 +77,7 @@ def evaluate(
         centred = "centre" in transforms.check(head.transform)
         embedding = cache.load_or_compute(
             features_cache,
-            lambda: cache.identity(learner, source),
+            lambda: cache.identity(learner, source, autocast),
             used_pairs(episodes, head.views, len(split)),
             lambda missing: embed(learner, source, missing, autocast, progress),
         )
@@ -115,7 +116,7 @@ def mean_feature(
     pairs = np.stack([np.sort(some), np.zeros_like(some)], axis=1)
     mean = cache.load_or_compute(
         features_cache.with_suffix(".base" + features_cache.suffix) if features_cache else None,
-        lambda: cache.identity(learner, source),
+        lambda: cache.identity(learner, source, autocast),
         pairs[:1],
         lambda _: embed(learner, source, pairs, autocast, progress).mean(dim=0, keepdim=True),
     )
@@ -165,8 +166,8 @@ def score_episodic(
     labels = _support_labels(episodes, source.views, source.device)
     shape = source.split.images.shape[1:]
     accuracies = []
-    n_bytes = 4 * (support.shape[1] + query.shape[1]) * int(np.prod(shape))  # as float32, for a learner's own copy
-    for part in _chunks(len(episodes), n_bytes, source.device):
+    most = EPISODIC_IMAGES * 32 * 32 // (shape[0] * shape[1])
+    for part in _slices(len(episodes), most // (support.shape[1] + query.shape[1])):
         n = len(query[part])
         batch = EpisodeBatch(
             source.read(support[part].reshape(-1), np.tile(views, n)).reshape(n, -1, *shape),
@@ -195,8 +196,11 @@ def _support_labels(episodes: Episodes, views: int, device: torch.device | str) 
 
 def _chunks(n_episodes: int, bytes_each: int, device: torch.device | str) -> Iterator[slice]:
     factor = 1 if torch.device(device).type == "cpu" else GPU_CHUNK_FACTOR
-    step = max(1, factor * CHUNK_BYTES // bytes_each)
-    return (slice(start, start + step) for start in range(0, n_episodes, step))
+    return _slices(n_episodes, factor * CHUNK_BYTES // bytes_each)
+
+
+def _slices(n_episodes: int, step: int) -> Iterator[slice]:
+    return (slice(start, start + max(1, step)) for start in range(0, n_episodes, max(1, step)))
 
 
 def _accuracies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> np.ndarray:
@@ -210,4 +214,4 @@ def _accuracies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) 
     scores = scores.detach()
     highest = scores == scores.amax(dim=2, keepdim=True)  # (e, Q, n_way)
     hit = highest.gather(2, torch.from_numpy(labels).to(scores.device)[..., None]).squeeze(2)
-    return (hit / highest.sum(dim=2)).double().mean(dim=1).cpu().numpy()
+    return (hit.double() / highest.sum(dim=2)).mean(dim=1).cpu().numpy()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
-from harness.runs import StageIdentity
+from harness.runs import StageIdentity, score_key
 from harness.types import DataRequest, Dataset, Episodes, EpisodeSpec, Head, Split, Target
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ class Machine:
         from harness.hardware import check_names, choose_hardware
 
         check_names(self.device, self.precision)
-        if self.device.startswith("cuda"):
-            choose_hardware(self.device, self.precision)
+        if self.device.startswith("cuda") or self.devices > 1:
+            choose_hardware(self.device, self.precision, devices=self.devices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +118,10 @@ class StageJob:
     source: DataSource
     protocol: Protocol
     machine: Machine
+    classifier_version: int | None = None  # of the head's
+
+    def score_key(self, episodes: Episodes) -> str:
+        return score_key(self.key, episodes, self.head, self.protocol.seed, self.classifier_version)
 
     @property
     def key(self) -> str:

@@ -7,18 +7,24 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import one_line
 from harness.events import JobStarted, RanksNeeded
 from harness.execution import Emit, Ready
+from harness.runs import StageFolder
 from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerProcess
 
     from harness.execution.job import Machine, StageJob
+
+EXIT_SECONDS = 10  # for a process to end after it has closed its line
 
 
 class LocalExecutor:
@@ -38,46 +44,53 @@ class LocalExecutor:
 
     def run_one(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
         """What became of ``job``; what it has to say meanwhile goes to ``emit``."""
-        receiver, sender = self._context.Pipe(duplex=False)
-        worker = self._context.Process(target=_work, args=(job, sender), name=job.name)
-        worker.start()
-        sender.close()
-        others: list[Any] = []  # the processes that train along, if the job asks for any
-        outcome: StageResult | StageFailure | None = None
+        heard: dict[Connection, ForkServerProcess] = {}  # the worker, then those that train along
+        worker = self._start(heard, _work, job)
+        started, outcome = [worker], None
         try:
-            while True:
-                ready = multiprocessing.connection.wait([receiver, *(other.sentinel for other in others)])
-                if any(other.exitcode for other in others):
-                    break
-                others = [other for other in others if other.exitcode is None]
-                if receiver not in ready:
-                    continue
-                try:
-                    event = receiver.recv()
-                except EOFError:
-                    break
+            while outcome is None:
+                event, process = _next_event(heard)
                 if isinstance(event, RanksNeeded):
-                    others = [
-                        self._context.Process(target=_join, args=(job, rank, event.port), name=f"{job.name} {rank}")
-                        for rank in range(1, job.machine.devices)
-                    ]
-                    for other in others:
-                        other.start()
+                    ranks = range(1, job.machine.devices)
+                    started += [self._start(heard, _join, job, rank, event.port) for rank in ranks]
                 elif isinstance(event, (StageResult, StageFailure)):
-                    outcome = event
-                else:
+                    outcome = event  # the first: where one process fails, the others do
+                elif event is not None:
                     emit(event)
+                elif process is worker or process.exitcode:
+                    outcome = StageFailure(job.key, _death(process.exitcode, process is worker))
         finally:
-            if outcome is None:
-                worker.terminate()
-            for other in others:
-                other.terminate()
-            for process in (worker, *others):
-                process.join()
-        return outcome or StageFailure(job.key, _death(worker.exitcode, [other.exitcode for other in others]))
+            for each in started:
+                if each is not worker or outcome is None or process is not worker:
+                    each.terminate()
+                each.join()
+        if isinstance(outcome, StageFailure) and process is not worker:
+            StageFolder(job.folder).save_failure(outcome.details or outcome.error)
+        return outcome
+
+    def _start(self, heard: dict[Connection, ForkServerProcess], work: Callable[..., None], *about: Any) -> Any:
+        """A new process that does ``work(*about, sender)``; where it is heard is added to ``heard``."""
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=work, args=(*about, sender), name=about[0].name)
+        process.start()
+        sender.close()
+        heard[receiver] = process
+        return process
 
     def close(self) -> None:
         """The fork server ends with this process."""
+
+
+def _next_event(heard: dict[Connection, ForkServerProcess]) -> tuple[Any, ForkServerProcess]:
+    """What a process says next, and which; None once it is over, which is then heard no more."""
+    connection = multiprocessing.connection.wait(list(heard))[-1]
+    assert isinstance(connection, multiprocessing.connection.Connection)
+    try:
+        return connection.recv(), heard[connection]
+    except EOFError:
+        process = heard.pop(connection)
+        process.join(EXIT_SECONDS)
+        return None, process
 
 
 def _work(job: StageJob, sender: Connection) -> None:
@@ -88,12 +101,15 @@ def _work(job: StageJob, sender: Connection) -> None:
     sender.send(run_job(job, Catalogue.discover(), sender.send))
 
 
-def _join(job: StageJob, rank: int, port: int) -> None:
+def _join(job: StageJob, rank: int, port: int, sender: Connection) -> None:
     _obey_parent()
     from harness.execution.work import join_job
     from harness.plugins import Catalogue
 
-    join_job(job, Catalogue.discover(), rank, port)
+    try:
+        join_job(job, Catalogue.discover(), rank, port)
+    except Exception as error:
+        sender.send(StageFailure(job.key, one_line(error), traceback.format_exc()))
 
 
 def _obey_parent() -> None:
@@ -109,11 +125,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _death(exit_code: int | None, others: list[int | None]) -> str:
-    if any(code not in (None, 0, -signal.SIGTERM) for code in others):
-        return "a process that trained along ended before its time"
+def _death(exit_code: int | None, alone: bool) -> str:
+    process = "its process" if alone else "a process that trained along"
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         hint = ", which is how Linux ends a process when memory runs out" if name == "SIGKILL" else ""
-        return f"its process was ended by {name}{hint}"
-    return f"its process ended with status {exit_code} before it had a result"
+        return f"{process} was ended by {name}{hint}"
+    return f"{process} ended with status {exit_code} before it had a result"

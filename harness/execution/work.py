@@ -8,13 +8,15 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from harness.errors import HarnessError, PluginError, one_line
 from harness.events import EmbeddingProgress, Note, RanksNeeded
 from harness.execution.job import Protocol, StageJob
-from harness.runs import StageFolder, score_key
+from harness.runs import StageFolder
 from harness.types import (
     BackboneRequest,
     BuildContext,
@@ -42,8 +44,11 @@ def run_job(job: StageJob, catalogue: Catalogue, emit: Emit) -> StageResult | St
     """Train and score the stage of ``job``, as far as that is not done; whatever goes wrong is the result's value."""
     folder = StageFolder(job.folder)
     with folder.lock(lambda: emit(Note(f"{job.name}: another run is at work on it; waiting"))):
+        folder.remove_unfinished()
         try:
-            return Work(job, catalogue, emit).run()
+            result = Work(job, catalogue, emit).run()
+            folder.forget_failure()
+            return result
         except Exception as error:
             details = traceback.format_exc()
             folder.save_failure(details)
@@ -75,18 +80,19 @@ class Work:
 
     @cached_property
     def hardware(self) -> Hardware:
-        from harness.hardware import choose_hardware, prepare_process
+        from harness.hardware import choose_hardware, forget_peak_memory, prepare_process
 
         machine = self.job.machine
-        hardware = choose_hardware(machine.device, machine.precision, machine.threads)
+        hardware = choose_hardware(machine.device, machine.precision, machine.threads, machine.devices, self.rank)
         prepare_process(hardware, self.dataset.spec.image_size)
+        forget_peak_memory(hardware)
         return hardware
 
     def run(self) -> StageResult:
         """The stage's result, after whatever was missing of it."""
         scored = self.job.source.scored(self.dataset)
         episodes = self.job.protocol.sample(scored)
-        keys = [score_key(self.job.key, each, self.job.head, self.job.protocol.seed) for each in episodes]
+        keys = [self.job.score_key(each) for each in episodes]
         done = self.folder.result(self.job.key, keys)
         if done is not None:
             return done
@@ -174,7 +180,7 @@ class Work:
             "flops": trainer.flops if trainer else 0,
             "peak_memory_bytes": peak_memory_bytes(self.hardware) if trainer else 0,
             "n_classes": self.context(self.job, self.folder).n_classes,
-            "conditions": self.hardware.describe(),
+            "conditions": self.hardware.describe() | ({"processes": str(self.job.machine.devices)} if trainer else {}),
             "label": self.job.label,
         }
 
@@ -265,12 +271,15 @@ class Work:
         val = self.dataset.val
         if val is None:
             return None
-        smallest = int(min((val.labels == label).sum() for label in range(val.n_classes)))
-        spec = EpisodeSpec(min(5, val.n_classes), 1, min(15, smallest - 1))
-        episodes = Protocol((spec,), VALIDATION_EPISODES, seed=0, targets=("closed",)).sample(val)
         own_head = replace(self, job=replace(self.job, head=self.catalogue.method(self.job.method).head))
 
+        @cache  # only once it is needed: many a validation split is too small for episodes
+        def episodes() -> list[Episodes]:
+            smallest = int(np.bincount(val.labels, minlength=val.n_classes).min())
+            spec = EpisodeSpec(min(5, val.n_classes), 1, min(15, smallest - 1))
+            return Protocol((spec,), VALIDATION_EPISODES, seed=0, targets=("closed",)).sample(val)
+
         def validate(network: Any) -> float:
-            return float(own_head.evaluate(network, val, episodes)[0].accuracies.mean())
+            return float(own_head.evaluate(network, val, episodes())[0].accuracies.mean())
 
         return validate

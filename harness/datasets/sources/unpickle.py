@@ -150,7 +150,7 @@ class Machine:
         if type(target) is not dict or len(items) % 2:
             raise Refused("sets items of what is no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | bytes | int | float | np.generic | tuple):
+            if not isinstance(key, str | bytes | int | float | np.generic):  # a tuple's depth may end the process
                 raise Refused(f"uses a {type(key).__name__} as a key")
             target[key] = _finished(value)
 
