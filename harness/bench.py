@@ -82,7 +82,7 @@ class _Table:
 
     source: DataSource
     dataset: Dataset
-    episodes: Mapping[Protocol, list[Episodes]]
+    episodes: list[Episodes]
     entries: list[Entry]
     jobs: list[StageJob]
     outcomes: dict[StageJob, StageResult | StageFailure]
@@ -101,7 +101,7 @@ class _Table:
         return next(entry for entry in self.entries if entry.label == job.label)
 
     def scores(self, job: StageJob) -> list[str]:
-        return [job.score_key(episodes) for episodes in self.episodes[job.protocol]]
+        return [job.score_key(episodes) for episodes in self.episodes]
 
     def record(self, output: Path) -> dict[str, Any]:
         return {
@@ -114,7 +114,7 @@ class _Table:
             "n_test_classes": self.source.scored(self.dataset).n_classes,
             "episodes": [
                 {**asdict(each.spec), "target": each.target, "n": len(each), "fingerprint": each.fingerprint}
-                for each in {each.fingerprint: each for some in self.episodes.values() for each in some}.values()
+                for each in self.episodes
             ],
             "stages": [self._stage(job, output) for job in self.jobs],
         }
@@ -190,14 +190,12 @@ def _table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root:
     source = DataSource(name, root, plan.train_on, plan.test_dataset, plan.image_size, plan.score_on)
     dataset = source.open(catalogue)
     balanced = Protocol(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
-    protocols = {entry.label: balanced.with_unbalanced() if entry.transductive else balanced for entry in found}
-    episodes = {
-        each: each.sample(source.scored(dataset)) for each in {balanced: None, **dict.fromkeys(protocols.values())}
-    }
+    protocol = balanced.with_unbalanced() if any(entry.transductive for entry in found) else balanced
+    episodes = protocol.sample(source.scored(dataset))
     machine = Machine(plan.device, plan.precision, plan.threads, plan.devices)
     jobs = [
         job for seed in plan.seeds for entry in found
-        for job in _chain(plan, entry, seed, source, dataset, protocols[entry.label], machine, output, catalogue)
+        for job in _chain(plan, entry, seed, source, dataset, protocol, machine, output, catalogue)
     ]  # fmt: skip
     table = _Table(source, dataset, episodes, found, jobs, {}, plan.rows)
     return replace(table, jobs=_needed(table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -107,6 +107,37 @@ def test_logistic_needs_no_centred_features() -> None:
     torch.testing.assert_close(far.softmax(dim=2), scores.softmax(dim=2), rtol=0, atol=2e-3)
 
 
+@pytest.mark.parametrize(("n_way", "k_shot"), [(20, 5), (50, 1), (50, 5)])
+@pytest.mark.parametrize("scale", [0.3, 3.0, 10.0])
+def test_logistic_reaches_the_minimum_with_many_classes_and_large_features(n_way, k_shot, scale) -> None:
+    """Features of a ReLU network as they are, of norm 10 to 400: the first Newton step leads far beyond the minimum."""
+    random = torch.Generator().manual_seed(0)
+    means = 0.8 + 0.5 * torch.randn(2, n_way, 320, generator=random, dtype=torch.float64)
+    labels = torch.arange(n_way).repeat_interleave(k_shot).expand(2, -1)
+    drawn = means[:, labels[0]]
+    support = scale * torch.relu(drawn + torch.randn(drawn.shape, generator=random, dtype=torch.float64))
+    for dtype, bound in ((torch.float64, 1e-7), (torch.float32, 1e-2)):
+        weights, intercept = logistic.fit(support.to(dtype), labels, n_way)
+        assert gradient_norms(support, labels, weights.double(), intercept.double(), 1.0).max() < bound
+
+
+@pytest.mark.parametrize("classify", [classifiers.nearest_centroid, classifiers.nearest_neighbour])
+def test_distances_keep_their_digits_far_from_the_origin(classify: Callable[..., Tensor]) -> None:
+    support, labels, query = make_episodes(20)
+    near, far = (classify(support + away, labels, query + away, N_WAY) for away in (0, 1000))
+    torch.testing.assert_close(far - far[..., :1], near - near[..., :1], rtol=1e-6, atol=1e-6)
+    in_32 = classify(support.float() + 1000, labels, query.float() + 1000, N_WAY)
+    assert (in_32.argmax(dim=2) == near.argmax(dim=2)).double().mean() > 0.99
+
+
+def test_ridge_of_features_too_large_for_float32_is_that_of_float64() -> None:
+    support, labels, query = make_episodes(5, scale=1e4)
+    truth = classifiers.ridge(support, labels, query, N_WAY)
+    torch.testing.assert_close(
+        classifiers.ridge(support.float(), labels, query.float(), N_WAY).double(), truth, rtol=1e-3, atol=1e-3
+    )
+
+
 def test_an_episode_is_solved_alike_alone_and_among_hard_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     easy, labels, easy_query = make_episodes(3)
     hard, _, hard_query = make_episodes(3, scale=100.0, seed=1)
@@ -160,7 +191,8 @@ def test_nearest_centroid_agrees_with_sklearn() -> None:
         assert (scores[e].argmax(dim=1).numpy() == NearestCentroid().fit(support[e], labels[e]).predict(query[e])).all()
     prototypes = torch.stack([support[0, labels[0] == c].mean(dim=0) for c in range(N_WAY)])
     distances = (query[0][:, None] - prototypes).square().sum(dim=2)
-    torch.testing.assert_close(query[0].square().sum(dim=1, keepdim=True) - scores[0], distances)
+    of_all = (query[0] - support[0].mean(dim=0)).square().sum(dim=1, keepdim=True)
+    torch.testing.assert_close(of_all - scores[0], distances)
 
 
 def test_nearest_neighbour_agrees_with_sklearn() -> None:

@@ -110,9 +110,9 @@ def test_the_cores_nearest_centroid_agrees_with_learn2learns_classifier(k_shot):
     ours = nearest_centroid(support, labels, query, 5)
     for episode in range(3):
         theirs = prototypical_classifier()(support[episode], labels[episode])(query[episode])  # (Q, n_way)
-        apart = ours[episode] - theirs  # ‖query‖², which all classes share
+        apart = ours[episode] - theirs  # ‖query - mean support‖², which all classes share
         torch.testing.assert_close(apart, apart[:, :1].expand(-1, 5))
-        torch.testing.assert_close(apart[:, 0], query[episode].square().sum(1))
+        torch.testing.assert_close(apart[:, 0], (query[episode] - support[episode].mean(0)).square().sum(1))
         assert torch.equal(ours[episode].argmax(1), theirs.argmax(1))
 
 

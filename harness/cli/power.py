@@ -31,7 +31,8 @@ def power(
     lines = requirements(runs, record, baseline, difference / 100, goal)
     typer.echo(tabulate(pd.DataFrame(lines), headers="keys", tablefmt="github", showindex=False))
     typer.echo(
-        f"\nTo resolve {difference:g} points with probability {goal:g} at the 5 % level, on open episodes, from the "
-        "variances of this bench. Under 3 seeds the claim is about these weights."
+        f"\nTo resolve {difference:g} points with probability {goal:g} at the 5 % level (of one test: Holm's "
+        "correction over a table asks for more), on open episodes, from the variances of this bench. Under 3 seeds the "
+        "claim is about these weights."
     )
     return 0

@@ -16,6 +16,8 @@ from safetensors.torch import save
 from harness.evaluation.embed import Embedding, ViewSource
 from harness.files import atomic_write
 
+EMBEDDING_VERSION = 1  # raised when the code that makes views or embeds them changes features
+
 
 def identity(
     learner: Any, source: ViewSource, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -24,7 +26,9 @@ def identity(
     kind = torch.device(source.device).type
     with autocast():
         number = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    digest = hashlib.sha256(f"{type(learner).__qualname__};{source.split.fingerprint};{kind};{number};".encode())
+    digest = hashlib.sha256(
+        f"{type(learner).__qualname__};{source.split.fingerprint};{kind};{number};{EMBEDDING_VERSION};".encode()
+    )
     digest.update(f"{source.augmentation.crop_padding};{source.augmentation.flip};{source.seed};".encode())
     for name, tensor in sorted(learner.state_dict().items()):
         digest.update(f"{name};{tensor.dtype};{tuple(tensor.shape)};".encode())

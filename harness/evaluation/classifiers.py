@@ -26,21 +26,28 @@ def class_means(support: Tensor, support_labels: Tensor, n_way: int) -> Tensor:
 
 
 def nearest_centroid(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> Tensor:
-    """Minus the squared Euclidean distance to each class mean, up to ‖query‖², which all classes share.
+    """Minus the squared Euclidean distance to each class mean, up to what all classes share.
 
     Source: Snell et al. 2017 (prototypical networks), eq. 2.
     """
-    prototypes = class_means(support, support_labels, n_way)
-    norms = prototypes.square().sum(dim=2)  # (E, n_way)
-    return torch.baddbmm(-norms[:, None], query, prototypes.transpose(1, 2), alpha=2)
+    return _closeness(class_means(support, support_labels, n_way), support.mean(dim=1, keepdim=True), query)
 
 
 def nearest_neighbour(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> Tensor:
-    """Minus the squared Euclidean distance to the nearest support of each class, up to ‖query‖²."""
-    norms = support.square().sum(dim=2)  # (E, S)
-    closeness = torch.baddbmm(-norms[:, None], query, support.transpose(1, 2), alpha=2)  # (E, Q, S)
+    """Minus the squared Euclidean distance to the nearest support of each class, up to what all classes share."""
+    closeness = _closeness(support, support.mean(dim=1, keepdim=True), query)  # (E, Q, S)
     scores = closeness.new_full((*query.shape[:2], n_way), -torch.inf)
     return scores.scatter_reduce(2, support_labels[:, None].expand_as(closeness), closeness, "amax")
+
+
+def _closeness(points: Tensor, mean: Tensor, query: Tensor) -> Tensor:
+    """Minus the squared distances (E, Q, P) of queries to points (E, P, D), up to ‖query - mean‖².
+
+    Seen from ``mean`` (E, 1, D), since features that lie far from the origin would lose their digits to its distance.
+    """
+    apart = points - mean
+    shares = -apart.square().sum(dim=2) - 2 * (apart * mean).sum(dim=2)  # (E, P)
+    return torch.baddbmm(shares[:, None], query, apart.transpose(1, 2), alpha=2)
 
 
 def cosine(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> Tensor:
@@ -53,7 +60,9 @@ def cosine(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -
 def ridge(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, penalty: float = 1.0) -> Tensor:
     """Linear regression onto ±1 targets with an L2 penalty on the weights, the intercept free.
 
-    In closed form over the S × S Gram matrix of centred features. Source: Bertinetto et al. 2019 (R2-D2), eq. 5.
+    In closed form over the S × S Gram matrix of centred features, in float64 where float32 has not the digits.
+
+    Source: Bertinetto et al. 2019 (R2-D2), eq. 5.
     """
     mean = support.mean(dim=1, keepdim=True)
     centred = support - mean
@@ -61,7 +70,10 @@ def ridge(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, pe
     offset = targets.mean(dim=1, keepdim=True)  # (E, 1, n_way)
     gram = centred @ centred.transpose(1, 2)
     gram.diagonal(dim1=1, dim2=2).add_(penalty)
-    dual = torch.cholesky_solve(targets - offset, torch.linalg.cholesky(gram))  # (E, S, n_way)
+    factor, unsolved = torch.linalg.cholesky_ex(gram)
+    if support.dtype == torch.float32 and bool(unsolved.any()):
+        return ridge(support.double(), support_labels, query.double(), n_way, penalty).to(support.dtype)
+    dual = torch.cholesky_solve(targets - offset, factor)  # (E, S, n_way)
     weights = dual.transpose(1, 2) @ centred  # (E, n_way, D)
     return torch.baddbmm(offset - mean @ weights.transpose(1, 2), query, weights.transpose(1, 2))
 

@@ -18,6 +18,8 @@ from torch import Tensor
 
 MAX_NEWTON_STEPS = 50
 MAX_CG_STEPS = 200
+MAX_TRIALS = 20  # of a length for a step
+ACCEPTABLE = 1e-2  # gradient norm
 CHUNK_BYTES = {"cpu": 2**26, "cuda": 2**31}  # of support features and Gram matrices
 
 
@@ -45,9 +47,10 @@ def fit(support: Tensor, support_labels: Tensor, n_way: int, C: float = 1.0) -> 
     """Weights (E, n_way, D) and intercepts (E, n_way) that minimise the objective for each episode.
 
     The gradient norm of what is returned is below 5e-5 in float32 and 1e-8 in float64, or as near to it as rounding
-    allows. As the objective is 1-strongly convex in W, ‖W - W*‖ is at most that norm.
+    allows. As the objective is 1-strongly convex in W, ‖W - W*‖ is at most that norm. An episode that float32 cannot
+    bring below 1e-2, as with many classes and features of large norm, is solved in float64.
     """
-    mean = None
+    original, mean = support, None
     gram, with_mean, spread = _centred_gram(support)
     if bool((spread < 1e-2).any()):  # too few digits are left of what differs: centre the features themselves
         mean = support.mean(dim=1, keepdim=True)  # (E, 1, D)
@@ -55,10 +58,15 @@ def fit(support: Tensor, support_labels: Tensor, n_way: int, C: float = 1.0) -> 
         gram, with_mean, _ = _centred_gram(support)
     targets = torch.nn.functional.one_hot(support_labels, n_way).transpose(1, 2).to(support.dtype).contiguous()
     # For two classes scikit-learn fits one weight vector w, that is W = (-w/2, w/2): half the penalty of two free rows.
-    dual, intercept = solve(gram, targets, C if n_way > 2 else C / 2)
+    dual, intercept, norm = solve(gram, targets, C if n_way > 2 else C / 2)
     weights = dual @ support
     intercept = intercept - dual @ with_mean
-    return weights, (intercept if mean is None else intercept - weights @ mean.transpose(1, 2)).squeeze(2)
+    intercept = (intercept if mean is None else intercept - weights @ mean.transpose(1, 2)).squeeze(2)
+    lost = ~(norm <= ACCEPTABLE)
+    if support.dtype == torch.float32 and bool(lost.any()):
+        again = fit(original[lost].double(), support_labels[lost], n_way, C)
+        weights[lost], intercept[lost] = again[0].float(), again[1].float()
+    return weights, intercept
 
 
 def _centred_gram(support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -74,8 +82,10 @@ def _centred_gram(support: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return gram, with_mean, gram.diagonal(dim1=1, dim2=2).sum(dim=1) / size.clamp(min=torch.finfo(size.dtype).tiny)
 
 
-def solve(gram: Tensor, targets: Tensor, C: float) -> tuple[Tensor, Tensor]:
-    """A (E, K, S) and b (E, K, 1), by Newton's method with conjugate gradients inside; K is n_way.
+def solve(gram: Tensor, targets: Tensor, C: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A (E, K, S), b (E, K, 1) and the last gradient norms (E,), by Newton's method with conjugate gradients inside.
+
+    K is n_way.
 
     An episode stops on its own: when its gradient is small enough, or when that has stopped shrinking.
 
@@ -107,20 +117,41 @@ def solve(gram: Tensor, targets: Tensor, C: float) -> tuple[Tensor, Tensor]:
         step, step_b = _newton_step(gram, p, down, down_b, down_gram, goal, active, C)
         step_gram = step @ gram
         move = step_gram + step_b
-        length = active.to(gram.dtype)
         slope_at_0 = -(_dot(down, step_gram) + _dot(down_b, step_b))
-        for _ in range(20):
-            p = torch.addcmul(logits, length, move).softmax(dim=1)
-            residual = C * (targets - p)
-            slope = _dot(dual + length * step - residual, step_gram) - _dot(residual.sum(dim=2, keepdim=True), step_b)
-            too_far = active & (slope > 0.5 * slope_at_0.abs())
-            if not bool(too_far.any()):
-                break
-            length = torch.where(too_far, length * (slope_at_0 / (slope_at_0 - slope)).clamp(0.1, 0.9), length)
+        length, p = _line_search(dual, logits, targets, step, step_b, step_gram, move, slope_at_0, active, C)
         dual = torch.addcmul(dual, length, step)
         intercept = torch.addcmul(intercept, length, step_b)
         logits = torch.addcmul(logits, length, move)
-    return dual, intercept
+    return dual, intercept, norm.flatten()
+
+
+def _line_search(
+    dual: Tensor, logits: Tensor, targets: Tensor, step: Tensor, step_b: Tensor, step_gram: Tensor, move: Tensor,
+    slope_at_0: Tensor, active: Tensor, C: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """How much of its step each episode takes, (E, 1, 1), and the probabilities (E, K, S) that it gets to.
+
+    The whole step, unless the objective rises there more steeply than half as it fell at the start. Then a place
+    between is looked for where it neither rises nor falls so steeply: with many classes and large features most of a
+    first step leads far beyond the valley, and the step that is merely not too long gets nowhere.
+    """
+    length = active.to(logits.dtype)
+    low, high = torch.zeros_like(length), torch.full_like(length, torch.inf)
+    slope_low, slope_high = slope_at_0, torch.zeros_like(slope_at_0)
+    for _ in range(MAX_TRIALS):
+        p = torch.addcmul(logits, length, move).softmax(dim=1)
+        residual = C * (targets - p)
+        slope = _dot(dual + length * step - residual, step_gram) - _dot(residual.sum(dim=2, keepdim=True), step_b)
+        too_far = active & ~(slope <= 0.5 * slope_at_0.abs())  # so written, a slope that is not a number is too far
+        too_near = active & (slope < -0.5 * slope_at_0.abs()) & high.isfinite()
+        wrong = too_far | too_near
+        if not bool(wrong.any()):
+            break
+        high, slope_high = torch.where(too_far, length, high), torch.where(too_far, slope, slope_high)
+        low, slope_low = torch.where(too_near, length, low), torch.where(too_near, slope, slope_low)
+        share = (slope_low / (slope_low - slope_high)).nan_to_num(0.5).clamp(0.1, 0.9)  # of the way, by the secant
+        length = torch.where(wrong, low + (high - low) * share, length)
+    return length, p
 
 
 def _newton_step(

@@ -6,6 +6,7 @@ all. A Ray task asks for a job's threads and GPUs and then works as the local ex
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import socket
@@ -49,7 +50,7 @@ class RayExecutor:
         except Exception as error:
             raise HarnessError(f"Ray did not start: {one_line(error)}") from None
         self._ray = ray
-        self._events = Queue(actor_options={"num_cpus": 0})
+        self._events = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})  # what is lost with it is progress
 
     def check(self, machine: Machine) -> None:
         check_names(machine.device, machine.precision)
@@ -62,6 +63,14 @@ class RayExecutor:
                                    f"than {most:.0f}")  # fmt: skip
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
+        try:
+            yield from self._run(ready, emit)
+        except self._ray.exceptions.RayError as error:
+            raise HarnessError(
+                f"Ray gave up: {one_line(error)}. What is done is kept: run the same command again"
+            ) from None
+
+    def _run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
         running: dict[Any, StageJob] = {}
         while True:
             while (job := ready()) is not None:
@@ -70,11 +79,19 @@ class RayExecutor:
                 return
             done, _ = self._ray.wait(list(running), timeout=POLL_SECONDS)
             jobs = {job.key: job for job in running.values()}
-            for key, event in self._events.get_nowait_batch(self._events.size()):
+            for key, event in self._new_events():
                 emit(jobs[key], event)
             for task in done:
                 job = running.pop(task)
                 yield job, self._outcome(job, task)
+
+    def _new_events(self) -> list[Any]:
+        try:
+            return list(self._events.get_nowait_batch(self._events.size()))
+        except (
+            self._ray.exceptions.RayActorError
+        ):  # where memory runs out Ray ends processes, then starts this one again
+            return []
 
     def close(self) -> None:
         """End the tasks that still run; leave the cluster."""
@@ -131,5 +148,6 @@ def _work(job: StageJob, folder: str, events: Any) -> tuple[str, StageResult | S
         return node, StageFailure(job.key, f"node {node} does not see {folder}: {SHARED}")
     emit(JobStarted())
     outcome = LocalExecutor().run_one(job, emit)
-    ray.get(last)  # they arrive in order
+    with contextlib.suppress(ray.exceptions.RayActorError):
+        ray.get(last)  # they arrive in order
     return node, outcome

@@ -41,7 +41,10 @@ def requirements(
                     f"episodes at {need.n_seeds} seed{'s' if need.n_seeds > 1 else ''}": need.n_episodes or "never"
                     for need in required(difference, variances, goal=goal)
                 }
-                have = f"{own.accuracies.shape[1]} x {own.accuracies.shape[0]}"
+                n_seeds, n_episodes = own.accuracies.shape
+                have = f"{n_episodes} x {n_seeds}"
+                if n_episodes < bench["plan"]["episodes"]:
+                    have += ", all there are"
                 lines.append({"dataset": table["dataset"], "row": row, "setting": str(spec),
                               "measured (episodes x seeds)": have, **needed})  # fmt: skip
     return lines

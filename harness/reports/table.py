@@ -167,11 +167,13 @@ def about_differences(table: Table) -> str:
         return f"No differences: the baseline {baseline.name} is the only row."
     if not difference_rows(table):
         return "No differences: no other row is whole, or the test split has too few images for two open episodes."
-    claim = "these weights" if len(baseline.seeds) < 3 else "these methods"
+    several = len(baseline.seeds) >= 3
+    claim = "these methods" if several else "these weights"
+    of_ranks = " (Wilcoxon's test knows nothing of seeds: its p-values are about these weights)" if several else ""
     return (
         f"Paired differences from {table.baseline}, in points, ± 95 % interval, on open episodes (no image twice: "
         f"{counts(table, TESTED_ON)}). They are about {claim} on new images of these classes. p-values by Holm over "
-        "all rows and settings; bold where p (t) < 0.05:"
+        f"all rows and settings{of_ranks}; bold where p (t) < 0.05:"
     )
 
 

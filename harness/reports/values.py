@@ -40,7 +40,8 @@ def frame(report: Report) -> pd.DataFrame:
 def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
     found = cell.intervals[name]
     numbers: dict[str, Any] = {
-        "n_way": spec.n_way, "k_shot": spec.k_shot, "n_query": spec.n_query, "interval": name,
+        "n_way": spec.n_way, "k_shot": spec.k_shot, "n_query": spec.n_query,
+        "dirichlet": spec.dirichlet, "interval": name,
         "accuracy": found.mean, "half_width": found.half_width, "df": found.df, "note": found.note,
     }  # fmt: skip
     if cell.compared is not None and name == TESTED_ON:

@@ -14,6 +14,7 @@ import numpy as np
 
 LEVEL = 0.95
 LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in; ``class`` has no fewer
+MOST_SCATTER = 2.0  # above, what a fit of class effects takes off for ``class`` is nearly all there is: it takes none
 LEAST_SEEDS = 3  # with fewer, nothing is said about other seeds
 WEIGHTS_ONLY = "these weights, not these methods"
 
@@ -76,14 +77,14 @@ def class_interval(accuracies: np.ndarray, classes: np.ndarray, n_classes: int, 
     Each of C classes is left out in turn, and variance = (C - 1) / C · Σ (mean without class c - mean of those means)²,
     with C - 1 degrees of freedom. The means are fitted ones (see ``class_effects``), and what the scatter of single
     episodes adds to their variance is counted once instead of about n_way times, which costs some degrees of freedom.
-    Where the episodes are too few for a fit, the means are plain ones and the interval is too wide rather than too
-    narrow.
+    Where the episodes are too few for a good fit, the means are plain ones and the interval is too wide rather than
+    too narrow.
 
     Source: Efron & Stein 1981, "The jackknife estimate of variance"; docs/statistics.md for the correction.
     """
     values = checked(accuracies)
     effects = class_effects(values, classes, n_classes)
-    if effects is not None and effects.every_class:
+    if effects is not None and effects.classes_apart:
         return _student("class", effects.mean, math.sqrt(effects.class_variance), effects.class_df, level)
     has = incidence(classes, n_classes)  # (E, C)
     has = has[:, has.any(axis=0)]
@@ -149,7 +150,7 @@ class ClassEffects:
     class_df: float
     residual_variance: float  # of an episode
     df: int
-    every_class: bool  # each class has an estimate of its own
+    classes_apart: bool  # each class has an estimate of its own, that does not hang on those of the others
     adjusted: np.ndarray  # (E,) the values without class effects: same mean, and the scatter that episodes have
 
 
@@ -185,7 +186,7 @@ def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> Cl
         class_df,
         residual_variance,
         df,
-        every_class=rank == n_classes,
+        classes_apart=rank == n_classes and scatter * n_episodes / n_way <= MOST_SCATTER,
         adjusted=adjusted,
     )
 

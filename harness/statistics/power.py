@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.statistics.comparison import paired_differences
-from harness.statistics.intervals import LEAST_SEEDS, LEVEL, checked, class_effects, satterthwaite
+from harness.statistics.intervals import LEAST_DF, LEAST_SEEDS, LEVEL, checked, class_effects, satterthwaite
 
 MOST_EPISODES = 1_000_000
 
@@ -20,6 +20,8 @@ class PairedVariances:
 
     episode: float  # of an episode's difference, for one seed, class effects taken out
     seed: float | None  # of a seed's true difference; None where fewer than two seeds were run
+    n_effects: int = 1  # degrees of freedom that the class effects take: the classes of the split
+    plain: float | None = None  # as ``episode`` with class effects left in; None: the same
 
 
 @dataclass(frozen=True)
@@ -38,31 +40,36 @@ def paired_variances(row: np.ndarray, baseline: np.ndarray, classes: np.ndarray,
     for of_seed in differences:
         effects = class_effects(checked(of_seed), classes, n_classes)
         within.append(effects.residual_variance if effects else float(of_seed.var(ddof=1)))
-    episode = float(np.mean(within))
+    episode, plain = float(np.mean(within)), float(differences.var(axis=1, ddof=1).mean())
     if len(differences) < 2:
-        return PairedVariances(episode, None)
+        return PairedVariances(episode, None, n_classes, plain)
     # Episodes are the same for all seeds, so only what a seed does to single episodes adds to the scatter of its mean.
     single = (
         (differences - differences.mean(axis=0)).var(axis=1, ddof=1).mean() * len(differences) / (len(differences) - 1)
     )
     between = differences.mean(axis=1).var(ddof=1) - single / differences.shape[1]
-    return PairedVariances(episode, max(0.0, float(between)))
+    return PairedVariances(episode, max(0.0, float(between)), n_classes, plain)
 
 
 def power(difference: float, variances: PairedVariances, n_episodes: int, n_seeds: int, level: float = LEVEL) -> float:
     """The probability that the paired t-test sees a true ``difference`` (a fraction), from the noncentral t."""
     from scipy import stats
 
-    of_episodes = variances.episode / n_episodes
+    of_episodes, df_episodes = variances.episode / n_episodes, n_episodes - variances.n_effects
+    if df_episodes < LEAST_DF and variances.plain is not None:  # then the test leaves class effects in
+        of_episodes, df_episodes = variances.plain / n_episodes, n_episodes - 1
     of_seeds = (variances.seed or 0.0) / n_seeds if n_seeds >= LEAST_SEEDS else 0.0
-    df = satterthwaite((of_episodes, n_episodes - 1), *([(of_seeds, n_seeds - 1)] if of_seeds else []))
+    df = satterthwaite((of_episodes, df_episodes), *([(of_seeds, n_seeds - 1)] if of_seeds else []))
     if df <= 0:
         return 0.0
     error = math.sqrt(of_episodes + of_seeds)
     if error == 0:
         return 1.0 if difference else 1 - level
     critical, shift = stats.t.ppf((1 + level) / 2, df), abs(difference) / error
-    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    tails = [stats.nct.sf(critical, df, shift), stats.nct.cdf(-critical, df, shift)]
+    if np.isnan(tails).any():  # scipy's series gives up where next to nothing lies below the critical value
+        return 1.0 if shift > critical else 0.0
+    return float(sum(tails))
 
 
 def required(
