@@ -15,11 +15,16 @@ class UnknownName(HarnessError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], label: str = "Known") -> None:
         self.known = sorted(known)
-        super().__init__(f"unknown {kind} {name!r}.{suggestion(name, self.known)} {label}: {', '.join(self.known)}")
+        known = f"{label}: {', '.join(self.known)}" if self.known else "There are none"
+        super().__init__(f"unknown {kind} {name!r}.{suggestion(name, self.known)} {known}")
 
 
 class DataError(HarnessError):
     """Data that is missing, damaged, or not the dataset it is said to be."""
+
+
+class NotPrepared(DataError):
+    """A dataset that has not been prepared on this machine."""
 
 
 class PluginError(HarnessError):

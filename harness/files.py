@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -13,8 +14,18 @@ from harness.errors import RunsError
 
 
 def atomic_write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Let ``write`` fill the file ``path``. Killed at any moment, the old file or the new one is there, whole."""
+    """Let ``write`` fill the file ``path``. Killed at any moment, the old file or the new one is there, whole.
+
+    Where ``path`` is a link, the file it leads to; where it is a device or a pipe, it is written as it is.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            write(file)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -49,9 +60,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises RunsError where the file holds something else."""
+    """Raises RunsError where the file cannot be read or holds something else."""
     try:
         return json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunsError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise RunsError(f"{path} is damaged ({error}). Delete it and run the same command again") from None
 

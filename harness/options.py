@@ -17,7 +17,7 @@ from harness.types import MethodSpec, Preset
 class MethodOptions(BaseModel):
     """The base of every method's options. A field needs a type and a one-line description."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TrainingOptions(MethodOptions):

@@ -5,22 +5,41 @@ from __future__ import annotations
 import itertools
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import HarnessError, UnknownName
+from harness.evaluation import transforms
 from harness.options import MethodOptions, find_preset, resolve
+from harness.plugins import checked_stages
 from harness.types import EpisodeSpec, Head, MethodSpec
 
 if TYPE_CHECKING:
     from harness.plugins import Catalogue
 
+T = TypeVar("T")
 EMBEDDED_DATASET = "glyphs"
 NATIVE = "native"
+MOST_EPISODES = 1_000_000  # of each kind: more than any question needs, and their indices fit into memory
+MOST_NUMBERS = 10_000  # that one flag may name
+
+
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Raises ValueError where one is there twice: the same seed twice, say, is no second training."""
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value} is there twice")
+    return values
+
+
+Whole = Annotated[int, Field(strict=True)]
+Positive = Annotated[int, Field(strict=True, gt=0)]
+Numbers = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_different)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
 class BenchPlan(BaseModel):
@@ -30,32 +49,36 @@ class BenchPlan(BaseModel):
 
     methods: tuple[str, ...] = Field((), description="methods to compare: NAME, NAME:PRESET or LABEL=NAME:PRESET")
     floors: bool = Field(True, description="add rows for raw pixels and for an untrained backbone")
-    dataset: tuple[str, ...] = Field((EMBEDDED_DATASET,), description="datasets, a table each")
+    dataset: Annotated[tuple[str, ...], AfterValidator(_different)] = Field(
+        (EMBEDDED_DATASET,), min_length=1, description="datasets, a table each"
+    )
     preset: str = Field("quick", description="preset of every method that names none of its own")
     backbone: str | None = Field(None, description="backbone of every method; default: what the preset says")
     weights: str | None = Field(None, description="safetensors file that every backbone starts from")
-    shots: tuple[int, ...] = Field((1, 5), min_length=1, description="support images a class, k_shot")
-    way: tuple[int, ...] = Field((5,), min_length=1, description="classes an episode, n_way")
-    queries: int = Field(15, gt=0, description="query images a class, n_query")
-    episodes: int = Field(600, gt=1, description="test episodes of each kind")
-    episode_seed: int = Field(0, ge=0, description="seed of the test episodes and support views")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="training seeds")
+    shots: Numbers = Field((1, 5), description="support images a class, k_shot")
+    way: Numbers = Field((5,), description="classes an episode, n_way")
+    queries: Whole = Field(15, gt=0, description="query images a class, n_query")
+    episodes: Whole = Field(600, gt=1, le=MOST_EPISODES, description="test episodes of each kind")
+    episode_seed: Seed = Field(0, description="seed of the test episodes and support views")
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(_different)] = Field(
+        (0,), min_length=1, max_length=MOST_NUMBERS, description="training seeds"
+    )
     classifier: str = Field(NATIVE, description="'native': each method's own head; else one classifier for all")
     transform: str | None = Field(None, description="feature transform of the head; default: the head's own")
-    views: int | None = Field(None, gt=0, description="copies of each support image; default: the head's own")
+    views: Whole | None = Field(None, gt=0, le=1000, description="copies of each support image; default: the head's")
     baseline: str | None = Field(None, description="row that all others are compared with, as rfs/simple")
-    budget: int | None = Field(None, gt=0, description="images seen by every trained stage")
+    budget: Whole | None = Field(None, gt=0, description="images seen by every trained stage")
     set: Mapping[str, Any] = Field({}, description="options, as skd.alpha")
     sweep: Mapping[str, tuple[Any, ...]] = Field({}, description="values to try of options, a method each: skd.beta")
     rows: tuple[str, ...] = Field((), description="rows to show, as */gen1; what none of them needs is left out")
     train_on: Literal["train", "trainval"] = Field("train", description="base classes alone, or with validation's")
     test_dataset: str | None = Field(None, description="test on the novel classes of another dataset")
     score_on: Literal["test", "val"] = Field("test", description="score on the novel classes, or on validation's")
-    image_size: int | None = Field(None, gt=0, description="pixels, for datasets without a size of their own")
+    image_size: Whole | None = Field(None, gt=0, description="pixels, for datasets without a size of their own")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1")
-    devices: int = Field(1, gt=0, description="processes that train one stage together, a device each")
+    devices: Whole = Field(1, gt=0, le=1024, description="processes that train one stage together, a device each")
     precision: str = Field("auto", description="auto, bf16 or 32")
-    threads: int | None = Field(None, gt=0, description="CPU threads; default: all cores")
+    threads: Whole | None = Field(None, gt=0, le=1024, description="CPU threads; default: all cores")
 
 
 @dataclass(frozen=True)
@@ -89,7 +112,8 @@ def validated(values: Mapping[str, Any]) -> BenchPlan:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
-        raise HarnessError(f"--{name} = {first['input']!r}: {first['msg'].lower()}") from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise HarnessError(f"--{name} = {first['input']!r}: {what[0].lower()}{what[1:]}") from None
 
 
 def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
@@ -113,8 +137,13 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
         if name not in BenchPlan.model_fields:
             raise UnknownName(f"key in the plan {path}", name, BenchPlan.model_fields, "Keys")
     for name in ("methods", "dataset", "shots", "way", "seeds", "rows"):
-        if name in values and not isinstance(values[name], (list, tuple)):
-            values[name] = [values[name]]
+        if isinstance(value := values.get(name), str):
+            values[name] = comma_list(value, int if name in ("shots", "way", "seeds") else str, f"{name} =")
+        elif value is not None and not isinstance(value, (list, tuple)):
+            values[name] = [value]
+    values["sweep"] = {
+        name: value if isinstance(value, (list, tuple)) else [value] for name, value in values["sweep"].items()
+    }
     plan = validated(values)
     if plan.train_on == "trainval" and any(key.endswith(".selection") for key in (*plan.set, *plan.sweep)):
         raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
@@ -132,11 +161,22 @@ def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
+def parse_settings(texts: Sequence[str], flag: str = "--set") -> dict[str, Any]:
+    """``{"skd.alpha": 2}`` of ``["skd.alpha=2"]``; see ``parse_setting``."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, value = parse_setting(text, flag)
+        if name in found:
+            raise HarnessError(f"{flag} {name} is given twice")
+        found[name] = value
+    return found
+
+
+def parse_setting(text: str, flag: str = "--set") -> tuple[str, Any]:
     """``("skd.alpha", 2)`` of ``skd.alpha=2``. A list is written with commas; what is no JSON is a string."""
     name, equals, value = text.partition("=")
-    if not equals or "." not in name:
-        raise HarnessError(f"--set {text!r}: write it as LABEL.OPTION=VALUE, as in --set skd.alpha=2")
+    if not equals or "." not in name or not value.strip():
+        raise HarnessError(f"{flag} {text!r}: write it as LABEL.OPTION=VALUE, as in {flag} skd.alpha=2")
     return name.strip(), _value(value.strip())
 
 
@@ -147,6 +187,28 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def comma_list(text: str, kind: Callable[[str], T], flag: str) -> tuple[T, ...]:
+    """``1,5`` as (1, 5); ``0-4`` as (0, 1, 2, 3, 4) where ``kind`` is int."""
+    values: list[Any] = []
+    example = "Write it as 1,5 or 0-4" if kind is int else "Separate names by commas"
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        first, dash, last = part.partition("-")
+        try:
+            if kind is int and dash and first:
+                span = range(int(first), int(last) + 1)
+                if not 0 < len(span) <= MOST_NUMBERS:
+                    found = f"{len(span):,} numbers; at most {MOST_NUMBERS:,} go" if span else "no number"
+                    raise HarnessError(f"{flag} {text!r}: {part!r} names {found}. {example}")
+                values.extend(span)
+            else:
+                values.append(kind(part))
+        except ValueError:
+            raise HarnessError(f"{flag} {text!r}: {part!r} is no whole number. {example}") from None
+    if not values:
+        raise HarnessError(f"{flag} {text!r} names nothing. {example}")
+    return tuple(values)
 
 
 def parse_budget(text: str) -> int:
@@ -168,6 +230,10 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
     asked = _asked(plan, catalogue)
     labels = [label for label, _, _ in asked]
     overrides = _by_label(plan.set, labels, "--set")
+    if plan.transform is not None:
+        transforms.check(plan.transform)
+    if plan.weights is not None and not Path(plan.weights).is_file():
+        raise HarnessError(f"--weights {plan.weights}: no such file")
     swept = _by_label(plan.sweep, labels, "--sweep")
     if plan.backbone is not None:
         catalogue.backbone(plan.backbone)
@@ -181,6 +247,7 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
         for name, values in combinations(label, swept[label]):
             changes = {**overrides[label], **values}
             options = resolve(method, preset, dataset, _budget(plan, method), changes, label=label)
+            checked_stages(method, options)
             offered = resolve(method, preset, dataset, _budget(plan, method))
             changed = tuple(name for name in changes if getattr(options, name) != getattr(offered, name))
             found.append(Entry(name, method, preset, options, backbone, head, changed, transductive))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from packaging.utils import canonicalize_name
 import harness
 from harness import hookspecs
 from harness.errors import HarnessError, PluginError, UnknownName, one_line
-from harness.types import BackboneSpec, ClassifierSpec, DatasetSpec, MethodSpec, ReporterSpec
+from harness.types import BackboneSpec, ClassifierSpec, DatasetSpec, MethodSpec, ReporterSpec, Stage
 
 GROUP = "harness"
 DISTRIBUTION = "fsl-harness"
@@ -64,7 +65,7 @@ class Catalogue:
             plugin = entry.dist.name if entry.dist else entry.name
             try:
                 _refuse_newer_api(entry.dist)
-                with _standard_output_kept():
+                with standard_output_kept():
                     module = entry.load()
             except (Exception, SystemExit) as error:
                 catalogue.broken.append(Broken(plugin, one_line(error), entry.name))
@@ -75,7 +76,7 @@ class Catalogue:
     def add(self, plugin: str, module: Any, name: str = "") -> None:
         """Take in what ``module`` offers; if it breaks the contract, none of it, and list it in ``broken``."""
         try:
-            with _standard_output_kept():
+            with standard_output_kept():
                 self._register(plugin, module)
                 offers = list(self._offers_of(plugin))
         except (Exception, SystemExit) as error:
@@ -192,16 +193,29 @@ class Catalogue:
             if implementation in self._off:
                 continue
             try:
-                with _standard_output_kept():
+                with standard_output_kept():
                     implementation.function(**{name: arguments[name] for name in implementation.argnames})
             except (Exception, SystemExit) as error:
                 report(f"{implementation.plugin_name}: {hook} failed and is switched off: {one_line(error)}")
                 self._off.add(implementation)
 
 
-def _standard_output_kept() -> contextlib.AbstractContextManager[Any]:
+@contextlib.contextmanager
+def standard_output_kept() -> Iterator[None]:
     """Inside, what a plugin prints goes to standard error: standard output is for tables."""
-    return contextlib.redirect_stdout(sys.stderr)
+    sys.stdout.flush()
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            kept = os.dup(1)
+        except OSError:  # there is none
+            yield
+            return
+        os.dup2(2, 1)  # also of what is printed by C code and by programs that it starts
+        try:
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def _refuse_newer_api(distribution: importlib.metadata.Distribution | None) -> None:
@@ -235,17 +249,31 @@ def _validate_method(method: MethodSpec) -> None:
             raise PluginError(f"{method.name}: the option {name!r} has no description")
     for preset in method.presets or [""]:
         for dataset in ["", *(method.presets[preset].per_dataset if preset else ())]:
-            seen: set[str] = set()
-            for stage in method.stages(resolve(method, preset, dataset)):
-                if stage.parent is not None and stage.parent not in seen:
-                    raise PluginError(f"{method.name}/{stage.name}: its parent {stage.parent!r} is no earlier stage")
-                for option_name in stage.reads:
-                    if option_name not in method.options.model_fields:
-                        raise UnknownName(
-                            f"option read by {method.name}/{stage.name}", option_name, method.options.model_fields
-                        )
-                if stage.name in seen:
-                    raise PluginError(f"{method.name}: two stages are named {stage.name!r}")
-                seen.add(stage.name)
-            if not seen:
-                raise PluginError(f"{method.name}: no stages")
+            checked_stages(method, resolve(method, preset, dataset))
+
+
+def checked_stages(method: MethodSpec, options: Any) -> list[Stage]:
+    """The stages of a method under these options.
+
+    Raises:
+        PluginError: they cannot be made, or a stage's name, its parent or an option that it reads is wrong.
+    """
+    try:
+        stages = list(method.stages(options))
+    except Exception as error:
+        raise PluginError(f"{method.name}: stages() failed: {one_line(error)}") from error
+    seen: set[str] = set()
+    for stage in stages:
+        if not isinstance(stage, Stage):
+            raise PluginError(f"{method.name}: stages() returned a {type(stage).__name__}, not a harness.Stage")
+        if stage.parent is not None and stage.parent not in seen:
+            raise PluginError(f"{method.name}/{stage.name}: its parent {stage.parent!r} is no earlier stage")
+        for name in stage.reads:
+            if name not in method.options.model_fields:
+                raise UnknownName(f"option read by {method.name}/{stage.name}", name, method.options.model_fields)
+        if stage.name in seen:
+            raise PluginError(f"{method.name}: two stages are named {stage.name!r}")
+        seen.add(stage.name)
+    if not seen:
+        raise PluginError(f"{method.name}: no stages")
+    return stages

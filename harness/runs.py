@@ -15,6 +15,7 @@ OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -112,7 +113,7 @@ class StageFolder:
     def trained(self) -> Mapping[str, Any] | None:
         """What the training cost and where it ran, or None while there is no trained stage here."""
         path = self.path / "trained.json"
-        return read_json(path) if path.exists() else None
+        return _record(path, "images_seen", "n_classes", "weights_sha256") if path.exists() else None
 
     @property
     def checkpoints(self) -> Path:
@@ -135,12 +136,15 @@ class StageFolder:
     def metrics(self) -> list[dict[str, float]]:
         """What ``metrics.csv`` holds, an epoch each; empty where nothing was trained."""
         path = self.path / "metrics.csv"
-        header, *lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else [""]
-        columns = header.split(",")
-        return [
-            {name: float(value) for name, value in zip(columns, line.split(","), strict=True) if value}
-            for line in lines
-        ]  # fmt: skip
+        try:
+            header, *lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else [""]
+            columns = header.split(",")
+            return [
+                {name: float(value) for name, value in zip(columns, line.split(","), strict=True) if value}
+                for line in lines
+            ]
+        except ValueError:
+            raise RunsError(f"{path} is damaged. Delete it to do without the learning curve") from None
 
     def save_trained(self, learner: Learner, record: Mapping[str, Any]) -> None:
         """Keep the weights, then the record that says they are whole; then drop the checkpoints."""
@@ -200,7 +204,7 @@ class StageFolder:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 about, accuracies, classes = json.loads(str(file["about"])), file["accuracies"], file["classes"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunsError(f"{path} cannot be read ({error}). Delete it to score again") from None
@@ -265,7 +269,15 @@ def load_benches(output: Path) -> list[dict[str, Any]]:
     paths = sorted((output / "benches").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     if not paths:
         raise RunsError(f"{output} holds no bench. Make one: harness bench --output {output}")
-    return [read_json(path) for path in paths]
+    return [_record(path, "id", "plan", "tables") for path in paths]
+
+
+def _record(path: Path, *names: str) -> dict[str, Any]:
+    """Raises RunsError where the file does not hold what it should."""
+    found = read_json(path)
+    if not isinstance(found, dict) or not set(names) <= found.keys():
+        raise RunsError(f"{path} is damaged: it lacks {', '.join(names)}. Delete it and run the same command again")
+    return found
 
 
 def find_benches(output: Path, which: str = "last") -> list[dict[str, Any]]:

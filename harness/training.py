@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.augment import Augmenter
 from harness.batches import Batch, Batches, ImageFeed, ShuffledBatches
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError, RunsError
 from harness.events import EpochDone, TrainingProgress
 from harness.files import atomic_write
 from harness.hardware import Hardware
@@ -171,6 +173,8 @@ class Trainer:
         with counter or nullcontext():
             run.optimiser.zero_grad(set_to_none=True)
             losses = run.loss(run.network, batch)
+            if "loss" not in losses:
+                raise PluginError(f"the losses {', '.join(losses) or '(none)'} have none named 'loss' to minimise")
             run.fabric.backward(losses["loss"])
         run.optimiser.step()
         if counter is not None:
@@ -194,7 +198,7 @@ class Trainer:
         """Take up this phase's last checkpoint. Returns how many epochs are done; 0 where there is none."""
         if self._checkpoint is None or not self._checkpoint.exists():
             return 0
-        saved = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        saved = self._read_checkpoint(self._checkpoint)
         network.load_state_dict(saved["network"])
         optimiser.load_state_dict(saved["optimiser"])
         best.accuracy, best.weights = saved["best"]
@@ -211,7 +215,20 @@ class Trainer:
             "best": (best.accuracy, best.weights),
             "done": (self.images_seen, self.seconds, self.flops, self._counted, self.history),
         }
-        atomic_write(self._checkpoint, lambda file: torch.save(state, file))
+        content = io.BytesIO()
+        torch.save(state, content)
+        digest = hashlib.sha256(content.getbuffer()).digest()
+        atomic_write(self._checkpoint, lambda file: (file.write(digest), file.write(content.getbuffer())))
+
+    @staticmethod
+    def _read_checkpoint(path: Path) -> Any:
+        content = path.read_bytes()
+        digest, content = content[:32], content[32:]
+        if hashlib.sha256(content).digest() != digest:
+            raise RunsError(
+                f"{path} is damaged: its sha256 is not the one in it. Delete it to train from the beginning"
+            )
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_weights_that_share_memory_are_kept(tmp_path):
     network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
     network[1].weight = network[0].weight
     folder = StageFolder(tmp_path / "stage")
-    folder.save_trained(network, {})
+    folder.save_trained(network, {"images_seen": 0, "n_classes": 3})
     other = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
     folder.load_weights(other)
     assert torch.equal(other[1].weight, network[0].weight)

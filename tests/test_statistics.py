@@ -116,6 +116,18 @@ def test_class_interval_counts_the_scatter_of_episodes_once() -> None:
     assert 1.0 < of_class / of_mean < 1.7  # an unmended jackknife gives 2.5
 
 
+@pytest.mark.parametrize(("n_classes", "n_way", "n_episodes"), [(20, 10, 74), (20, 5, 40), (8, 5, 240)])
+def test_class_interval_covers_where_a_fit_would_be_poor(n_classes: int, n_way: int, n_episodes: int) -> None:
+    covered = 0
+    for i in range(400):
+        classes = classes_of(n_episodes, n_classes, n_way, seed=i)
+        effects = RNG.normal(0, 0.1, n_classes)
+        values = 0.5 + effects[classes].mean(axis=1) + RNG.normal(0, 0.08, n_episodes)
+        found = class_interval(values, classes, n_classes)
+        covered += found.low <= 0.5 <= found.high
+    assert covered / 400 > 0.92
+
+
 def test_class_interval_is_infinite_where_every_episode_has_every_class() -> None:
     found = class_interval(RNG.random(30), classes_of(30, 5, 5), 5)
     assert found.half_width == math.inf
@@ -277,6 +289,28 @@ def test_power_is_the_share_of_rejections() -> None:
     classes = classes_of(n_episodes, 10, 5)
     rejected = np.mean([compare(d, np.zeros_like(d), classes, 10, "closed").t_p < 0.05 for d in differences])
     assert power(0.04, variances, n_episodes, n_seeds) == pytest.approx(rejected, abs=0.03)
+
+
+@pytest.mark.parametrize(("n_episodes", "n_classes"), [(24, 20), (40, 20), (24, 97)])
+def test_power_is_that_of_the_test_on_open_episodes(n_episodes: int, n_classes: int) -> None:
+    """With 20 classes it takes their effects out, and their degrees of freedom; with 97 there are too few for that."""
+    classes = classes_of(n_episodes, n_classes, 5)
+    effects = RNG.normal(0, 0.15, n_classes)[classes].mean(axis=1)
+    differences = 0.06 + effects - effects.mean() + RNG.normal(0, 0.1, (500, n_episodes))
+    rejected = np.mean([compare(d, np.zeros_like(d), classes, n_classes, "open").t_p < 0.05 for d in differences])
+    plain = 0.1**2 + effects.var(ddof=1)
+    assert power(0.06, PairedVariances(0.01, None, n_classes, plain), n_episodes, 1) == pytest.approx(
+        rejected, abs=0.07
+    )
+
+
+def test_a_difference_far_above_its_error_is_always_seen() -> None:
+    """scipy's noncentral t is no number there."""
+    for shift in (10, 40, 100, 1000):
+        assert power(0.01 * shift, PairedVariances(1e-2, None), 100, 1) == pytest.approx(1.0)
+    [found] = required(0.05, PairedVariances(1e-4, 1e-6), n_seeds=[3])
+    assert found.n_episodes is not None
+    assert found.n_episodes <= 4
 
 
 def test_more_episodes_do_not_replace_seeds() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import DataRoot, Output, comma_list, data_root
+from harness.cli.arguments import DataRoot, Output, data_root
 
 
 def bench(
@@ -59,7 +59,7 @@ def bench(
     from harness.bench import bench as run
     from harness.cli.progress import Display
     from harness.execution import make_executor
-    from harness.plan import load_plan, parse_budget, parse_setting
+    from harness.plan import comma_list, load_plan, parse_budget, parse_settings
     from harness.plugins import Catalogue
     from harness.reports import Report, render
 
@@ -78,8 +78,8 @@ def bench(
         "image_size": image_size, "device": device, "devices": devices, "precision": precision, "threads": threads,
     }  # fmt: skip
     overrides = {name: value for name, value in given.items() if value is not None}
-    overrides["set"] = dict(parse_setting(text) for text in set_ or ())
-    overrides["sweep"] = dict(parse_setting(text) for text in sweep or ())
+    overrides["set"] = parse_settings(set_ or ())
+    overrides["sweep"] = parse_settings(sweep or (), "--sweep")
     catalogue = Catalogue.discover()
     chosen = load_plan(plan, overrides)
     with Display(catalogue) as display:

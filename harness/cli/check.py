@@ -20,8 +20,9 @@ def check(
 
     Exit status 1 where it breaks one.
     """
+    from harness.options import resolve
     from harness.plan import parse_setting
-    from harness.plugins import Catalogue
+    from harness.plugins import Catalogue, standard_output_kept
     from harness.testing import method_checks
 
     method = Catalogue.discover().method(name)
@@ -31,8 +32,14 @@ def check(
         options[option.partition(".")[2]] = value
     if unknown := sorted(set(options) - set(method.options.model_fields)):
         raise HarnessError(f"{name} has no option {unknown[0]!r}. See: harness methods {name}")
+    resolve(method, next(iter(method.presets), ""), "", options)  # a value that an option refuses is no plugin's fault
     failed = 0
-    for found in method_checks(method, options=options):
+    checks = method_checks(method, options=options)
+    while True:
+        with standard_output_kept():
+            found = next(checks, None)
+        if found is None:
+            break
         typer.echo(f"ok    {found.claim}" if found.problem is None else f"FAIL  {found.claim}: {found.problem}")
         sys.stdout.flush()
         if found.details:

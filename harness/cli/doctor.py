@@ -9,7 +9,7 @@ from harness.cli.arguments import DataRoot, data_root
 
 def doctor(root: DataRoot = None) -> int:
     """Say what this machine has and what is missing or broken. Exit status 1 where something is broken."""
-    from harness.errors import HarnessError
+    from harness.errors import HarnessError, NotPrepared
     from harness.hardware import choose_hardware
     from harness.plugins import Catalogue
     from harness.types import DataRequest
@@ -17,18 +17,21 @@ def doctor(root: DataRoot = None) -> int:
     catalogue = Catalogue.discover()
     for name, value in choose_hardware().describe().items():
         typer.echo(f"{name}: {value}")
-    folder = data_root(root)
+    folder, damaged = data_root(root), False
     typer.echo(f"data root: {folder}")
     for spec in catalogue.datasets.values():
         if spec.takes_argument:
             continue
         try:
             dataset = spec.open(DataRequest(folder))
+        except NotPrepared as error:
+            typer.echo(f"  {spec.name}: not here: {error}")
         except HarnessError as error:
+            damaged = True
             typer.echo(f"  {spec.name}: not usable: {error}")
         else:
             counts = ", ".join(f"{split.name} {split.n_classes} classes" for split in dataset.splits)
             typer.echo(f"  {spec.name}: {counts}{''.join(f'; {note}' for note in dataset.notes)}")
     for broken in catalogue.broken:
         typer.echo(f"broken: {broken.plugin}: {broken.reason}")
-    return 1 if catalogue.broken else 0
+    return 1 if catalogue.broken or damaged else 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import DataRoot, Runs, comma_list, data_root
+from harness.cli.arguments import DataRoot, Runs, data_root
 
 
 def evaluate(
@@ -35,7 +35,7 @@ def evaluate(
     from harness.bench import bench as run
     from harness.cli.progress import Display
     from harness.execution import make_executor
-    from harness.plan import validated
+    from harness.plan import comma_list, validated
     from harness.plugins import Catalogue
     from harness.reports import Report, render
     from harness.runs import find_benches

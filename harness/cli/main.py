@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -44,8 +49,20 @@ def _mount() -> None:
 _mount()
 
 
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        import harness
+
+        typer.echo(f"harness {harness.__version__}")
+        raise typer.Exit
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0 all well, 1 some row failed, 2 the user's mistake."""
+    _ready_streams()
     try:
         status = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
@@ -56,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            raise
+        return _fail(f"cannot write: {error.strerror}{f': {error.filename}' if error.filename else ''}")
     except Exception as error:
         if type(error).__name__ != "Abort":  # as which older releases of typer pass on Ctrl-C
             return _misused(error)
@@ -63,6 +84,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         return _fail("interrupted. The same command goes on where it stopped", INTERRUPTED)
     return status if isinstance(status, int) else 0
+
+
+def _ready_streams() -> None:
+    """Output that goes nowhere where there is none, and letters that an old encoding lacks as question marks."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    with contextlib.suppress(ValueError):  # of a thread other than the main one
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _misused(error: Exception) -> int:

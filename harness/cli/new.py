@@ -71,6 +71,8 @@ def write_method(name: str, into: Path) -> Path:
 def _check_name(name: str) -> None:
     from harness.plugins import Catalogue
 
+    if len(name) > 60:
+        raise HarnessError(f"the name {name[:20] + '…'!r} has {len(name)} letters; at most 60 go")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
         hint = f". Did you mean {slug!r}?" if slug else ", as in 'my-method'"

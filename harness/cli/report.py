@@ -33,13 +33,13 @@ def report(
     if bench == "last" and (others := [record["id"] for record in find_benches(runs, "all")[:-1]]):
         sys.stderr.write(f"the last bench of {len(others) + 1}; earlier ones: --bench all, or {', '.join(others)}\n")
     catalogue = Catalogue.discover()
-    chosen_format = format_ or (format_of(to, catalogue) if to else "markdown")
+    chosen_format = format_ or (format_of(to, catalogue) if to and to != Path("-") else "markdown")
     built = Report.of([(runs, record) for record in benches], baseline=baseline, published=published)
     text = render(built, chosen_format, catalogue)
-    if to is None:
+    if to is None or to == Path("-"):
         typer.echo(text, nl=False)
     try:
-        if to is not None:
+        if to is not None and to != Path("-"):
             write_text(to, text)
         if plots is not None:
             from harness.reports.plots import save_plots

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.arguments import DataRoot, Output, comma_list, data_root
+from harness.cli.arguments import DataRoot, Output, data_root
 from harness.errors import HarnessError, UnknownName
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def tune(
     """
     from harness.cli.progress import Display
     from harness.execution import make_executor
-    from harness.plan import load_plan, parse_budget
+    from harness.plan import comma_list, load_plan, parse_budget
     from harness.plugins import Catalogue
     from harness.tuning import tune as run
 

@@ -26,7 +26,7 @@ from harness.datasets.forms import Form, Reading, Wanted
 from harness.datasets.matching import Match, match, shortcomings
 from harness.datasets.sources.archives import look_inside, open_source
 from harness.datasets.spool import Progress, Spool
-from harness.errors import DataError
+from harness.errors import DataError, NotPrepared
 from harness.types import DataRequest, Dataset, DatasetSpec, SplitName
 
 
@@ -100,7 +100,7 @@ def _download(spec: DatasetSpec, remotes: Sequence[Remote], folder: Path, reques
 
 def missing_data(spec: DatasetSpec, root: Path) -> DataError:
     """What to tell a user who has not prepared the dataset: which files, from where, and the command."""
-    return DataError(
+    return NotPrepared(
         f"{spec.name} is not prepared in {root}. {spec.obtain} "
         f"Then run: harness data prepare {spec.name} --source PATH --data-root {root}"
     )

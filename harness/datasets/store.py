@@ -104,6 +104,11 @@ def open_folder(spec: DatasetSpec, folder: Path) -> Dataset:
 def _open_split(folder: Path, name: SplitName, record: SplitRecord) -> Split:
     images = _load(folder / f"{name}_images.npy", (record.images, *record.image_shape), np.uint8, "r")
     labels = _load(folder / f"{name}_labels.npy", (record.images,), np.int64, None)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(record.classes):
+        raise DataError(
+            f"{folder / f'{name}_labels.npy'} has labels from {labels.min()} to {labels.max()}, not 0 to "
+            f"{len(record.classes) - 1} as {INDEX} says: prepare the dataset again with --replace"
+        )
     labels.setflags(write=False)
     return Split(name, images, labels, tuple(each.name for each in record.classes), record.fingerprint)
 

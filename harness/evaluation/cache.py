@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -69,13 +70,26 @@ def _contains(known: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def _load(path: Path, key: str) -> Embedding | None:
     try:
         with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("identity") != key:
+            about = file.metadata() or {}
+            if about.get("identity") != key:
                 return None
-            return Embedding(file.get_tensor("features"), file.get_tensor("pairs").numpy())
+            features, pairs = file.get_tensor("features"), file.get_tensor("pairs")
+            if about.get("checksum") != _checksum(features, pairs):
+                return None
+            return Embedding(features, pairs.numpy())
     except (OSError, SafetensorError):
         return None
 
 
 def _save(path: Path, merged: Embedding, key: str) -> None:
     tensors = {"features": merged.features.cpu().contiguous(), "pairs": torch.from_numpy(merged.pairs).contiguous()}
-    atomic_write(path, lambda file: file.write(save(tensors, {"identity": key})))
+    about = {"identity": key, "checksum": _checksum(*tensors.values())}
+    atomic_write(path, lambda file: file.write(save(tensors, about)))
+
+
+def _checksum(*tensors: torch.Tensor) -> str:
+    """Against damage, not malice: CRC-32 reads gigabytes a second."""
+    checksum = 0
+    for tensor in tensors:
+        checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, checksum)
+    return str(checksum)

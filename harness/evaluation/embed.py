@@ -134,6 +134,6 @@ def _check(learner: Any, output: Any, n_images: int, n_features: int | None) -> 
     if not isinstance(output, Tensor) or not output.is_floating_point():
         found = output.dtype if isinstance(output, Tensor) else type(output).__name__
         raise PluginError(f"{name} returned {found}; it must return a float32 tensor")
-    if output.ndim != 2 or len(output) != n_images or n_features not in (None, output.shape[1]):
+    if output.ndim != 2 or len(output) != n_images or not output.shape[1] or n_features not in (None, output.shape[1]):
         expected = f"({n_images}, {n_features or 'D'})"
         raise PluginError(f"{name} returned shape {tuple(output.shape)} for {n_images} images, not {expected}")

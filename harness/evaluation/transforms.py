@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, UnknownName
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NAMES = ("none", "l2", "centre", "power")
 
@@ -33,6 +35,8 @@ def apply(transform: str, features: Tensor, base_mean: Tensor | None = None) -> 
         features: (M, D).
         base_mean: (D,), the mean feature of the base classes; only ``centre`` needs it.
     """
+    import torch
+
     for name in check(transform):
         if name == "l2":
             features = torch.nn.functional.normalize(features, dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -64,7 +65,7 @@ class LocalExecutor:
                 if each is not worker or outcome is None or process is not worker:
                     each.terminate()
                 each.join()
-        if isinstance(outcome, StageFailure) and process is not worker:
+        if isinstance(outcome, StageFailure) and (process is not worker or event is None):  # it wrote nothing itself
             StageFolder(job.folder).save_failure(outcome.details or outcome.error)
         return outcome
 
@@ -94,7 +95,7 @@ def _next_event(heard: dict[Connection, ForkServerProcess]) -> tuple[Any, ForkSe
 
 
 def _work(job: StageJob, sender: Connection) -> None:
-    _obey_parent()
+    _start_work()
     from harness.execution.work import run_job
     from harness.plugins import Catalogue
 
@@ -102,18 +103,23 @@ def _work(job: StageJob, sender: Connection) -> None:
 
 
 def _join(job: StageJob, rank: int, port: int, sender: Connection) -> None:
-    _obey_parent()
+    _start_work()
     from harness.execution.work import join_job
     from harness.plugins import Catalogue
 
     try:
         join_job(job, Catalogue.discover(), rank, port)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sender.send(StageFailure(job.key, one_line(error), traceback.format_exc()))
 
 
-def _obey_parent() -> None:
-    """A worker must not outlive a bench that was killed, for its lock would hold up the next; Ctrl-C is the bench's."""
+def _start_work() -> None:
+    """A worker must not outlive a bench that was killed, for its lock would hold up the next; Ctrl-C is the bench's.
+
+    Whatever it prints goes to standard error: standard output is for tables.
+    """
+    with contextlib.suppress(OSError):
+        os.dup2(2, 1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -49,7 +49,7 @@ def run_job(job: StageJob, catalogue: Catalogue, emit: Emit) -> StageResult | St
             result = Work(job, catalogue, emit).run()
             folder.forget_failure()
             return result
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             details = traceback.format_exc()
             folder.save_failure(details)
             return StageFailure(job.key, one_line(error), details)
@@ -209,7 +209,10 @@ class Work:
         from harness.randomness import seeded
 
         with seeded(job.seed, "init", job.depth):
-            return self.stage(job).build(self.context(job, folder))
+            learner = self.stage(job).build(self.context(job, folder))
+        if learner is None:
+            raise PluginError(f"build() of {job.method}/{job.stage} returned None: it must return the learner")
+        return learner
 
     def context(self, job: StageJob, folder: StageFolder) -> BuildContext:
         trained, train = folder.trained, self.dataset.train

@@ -22,7 +22,7 @@ def tried(claim: str, find: Callable[[], str | None]) -> Check:
     """The check of ``claim``; ``find`` returns the problem or None. What it raises is a problem too."""
     try:
         return Check(claim, find())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Check(claim, one_line(error))
 
 
