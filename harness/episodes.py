@@ -137,8 +137,8 @@ def _unbalanced_counts(spec: EpisodeSpec, most: np.ndarray, seed: int, *purpose:
 def _open(spec: EpisodeSpec, order: np.ndarray, sizes: np.ndarray, n_episodes: int, seed: int) -> Drawn:
     """Episodes without replacement, the classes that were used least first and at random among equals.
 
-    So every class comes equally often, as far as the images go: class effects cancel in the mean, and no image that
-    could be used is left over.
+    So every class comes equally often, as far as the images go, and class effects cancel in the mean. Of classes of
+    equal size no image that could be used is left over; of very unequal ones some may be.
     """
     shuffled = [
         numpy_generator(seed, "open", "images", c).permutation(images)

@@ -111,14 +111,16 @@ def as_space(name: str, value: Any, annotation: Any) -> Space | None:
 
 def _range(name: str, text: str, annotation: Any) -> Range | None:
     first, _, last = text.partition("..")
+    kinds = {annotation, *get_args(annotation)}
+    number, whole = bool(kinds & {int, float}) and bool not in kinds, float not in kinds
     try:
         low, high = float(first), float(last)
     except ValueError:
-        return None
-    kinds = {annotation, *get_args(annotation)}
-    if not kinds & {int, float} or bool in kinds:
+        if not number:
+            return None
+        low = high = math.nan
+    if not number:
         raise HarnessError(f"--set {name}={text}: a range needs an option that is a number; give a list instead")
-    whole = float not in kinds
     if not (math.isfinite(low) and math.isfinite(high) and low < high) or (whole and low % 1 + high % 1):
         form = "whole numbers LOW..HIGH" if whole else "LOW..HIGH"
         raise HarnessError(f"--set {name}={text}: write a range as {form}, the lower end first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from harness.events import EpochDone, JobDone, JobStarted
 from harness.execution import make_executor
 from harness.hookspecs import hookimpl
 from harness.reports import Report, render
-from harness.types import ClassifierSpec, Split, StageFailure, StageResult
+from harness.types import ClassifierSpec, Split, Stage, StageFailure, StageResult
 from tests.bench_helpers import happened, weights
 
 
@@ -246,6 +247,24 @@ def test_the_global_random_state_is_left_alone(run_bench):
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (lambda options: 1 / 0, "stages() failed: ZeroDivisionError"),
+        (lambda options: None, "stages() failed: TypeError"),
+        (lambda options: [3], "stages() returned a int"),
+        (lambda options: [], "no stages"),
+        (lambda options: [Stage("a", None), Stage("a", None)], "two stages are named 'a'"),
+        (lambda options: [Stage("a", None, parent="b")], "its parent 'b' is no earlier stage"),
+        (lambda options: [Stage("a", None, reads=("nope",))], "unknown option read by rfs/a 'nope'"),
+    ],
+)
+def test_stages_that_cannot_be_are_told_before_anything_runs(run_bench, catalogue, stages, message):
+    catalogue.methods["rfs"] = replace(catalogue.methods["rfs"], stages=stages)
+    with pytest.raises(HarnessError, match=re.escape(message)):
+        run_bench()
+
+
 class Transductive:
     """Class means, once refined by the queries nearest to them: it looks at all queries of an episode."""
 
@@ -268,6 +287,7 @@ def test_a_transductive_head_is_scored_with_unbalanced_queries_too(run_bench, ca
     record = run_bench(classifier="refined", set={"rfs.generations": 0}, shots=(1,))
     kinds = [(kind["k_shot"], kind["dirichlet"], kind["target"]) for kind in record["tables"][0]["episodes"]]
     assert (1, 2.0, "closed") in kinds
+    assert len({len(stage["scores"]) for stage in record["tables"][0]["stages"]}) == 1  # all rows, to compare them
     text = render(Report.of([(tmp_path / "runs", record)]), "markdown", catalogue)
     assert "Dirichlet" in text
     assert "refined, l2 (transductive)" in text

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -166,6 +167,14 @@ def test_a_worker_that_dies_is_a_failed_row(crash):
     assert "| untrained" in result.stdout.replace("**", "")
 
 
+def test_what_a_method_prints_is_not_in_the_table(crash):
+    result = crash("print('by print'); os.write(1, b'by write'); os.system('echo by a program'); sys.exit(3)")
+    assert result.stdout.startswith("## glyphs")
+    assert not [word for word in ("by print", "by write", "by a program") if word in result.stdout]
+    assert "by a program" in result.stderr
+    assert "crash failed: seed 0: SystemExit: 3" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("second", "told"),
     [
@@ -180,6 +189,45 @@ def test_a_process_that_trains_along_and_fails_says_why(crash, tmp_path, second,
     assert result.returncode == 1
     assert told in result.stdout
     assert told in next(tmp_path.glob("runs/stages/*/crash-*/failure.txt")).read_text()
+
+
+def test_a_report_goes_where_it_is_sent(harness, tmp_path):
+    assert harness("bench", "--methods", "rfs", *SMALL, "--set", "rfs.generations=0").returncode == 0
+    table = harness("report", "runs").stdout
+    (tmp_path / "link.md").symlink_to(tmp_path / "table.md")
+    assert harness("report", "runs", "-o", "link.md").returncode == 0
+    assert (tmp_path / "link.md").is_symlink()
+    assert (tmp_path / "table.md").read_text() == table
+    assert harness("report", "runs", "-o", "-").stdout == table
+    assert not (tmp_path / "-").exists()
+    result = harness("report", "runs", "-o", str(tmp_path))
+    assert (result.returncode, result.stderr) == (2, f"harness: cannot write {tmp_path}: Is a directory\n")
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "harness.cli.main", "report", str(tmp_path / "runs")]
+        failed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (failed.returncode, failed.stderr) == (2, "harness: cannot write: No space left on device\n")
+
+
+def test_version(harness):
+    import harness as package
+
+    assert harness("--version").stdout == f"harness {package.__version__}\n"
+
+
+def test_doctor_finds_damaged_data(harness, tmp_path):
+    folder = tmp_path / "data" / "FC100"
+    folder.mkdir(parents=True)
+    (folder / "dataset.json").write_text("{}")
+    result = harness("doctor", "--data-root", str(tmp_path / "data"))
+    assert result.returncode == 1
+    assert "FC100: not usable: " in result.stdout
+    assert "CIFAR-FS: not here: " in result.stdout
+
+
+def test_check_leaves_a_wrong_option_to_the_user(harness):
+    result = harness("check", "rfs", "--set", "images=0")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "rfs.images = 0: input should be greater than 0" in result.stderr
 
 
 def test_doctor_names_versions_data_and_plugins(harness):

@@ -76,6 +76,15 @@ def test_the_order_is_by_class_then_by_the_bytes_of_the_digest() -> None:
     assert canonical_order(labels, digests).tolist() == expected
 
 
+@pytest.mark.parametrize("label", [-1, 3, 2**40])
+def test_labels_of_no_class_are_refused_at_opening(folder: Path, label: int) -> None:
+    labels = np.load(folder / "test_labels.npy", mmap_mode="r+")
+    labels[4] = label
+    labels.flush()
+    with pytest.raises(DataError, match=r"test_labels.npy has labels from .* not 0 to 2"):
+        store.open_folder(SPEC, folder)
+
+
 def test_opening_reads_no_image(folder: Path) -> None:
     with (folder / "test_images.npy").open("r+b") as file:
         file.seek(-5, os.SEEK_END)

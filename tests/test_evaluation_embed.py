@@ -140,6 +140,16 @@ def cached(path: Path, learner: Pixels, episodes: Episodes, views: int, seed: in
     return cache.load_or_compute(path, key, pairs, compute)
 
 
+def test_damaged_features_are_embedded_again(tmp_path: Path) -> None:
+    path, learner = tmp_path / "embeddings", Pixels()
+    whole = cached(path, learner, some_episodes(3), views=1)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    again = cached(path, learner, some_episodes(3), views=1)
+    assert torch.equal(again.features, whole.features)
+
+
 def test_features_of_another_number_format_are_others(tmp_path: Path) -> None:
     source = ViewSource(SPLIT)
     formats = (nullcontext, partial(torch.autocast, "cpu", dtype=torch.bfloat16))

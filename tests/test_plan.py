@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import pytest
 
 from harness.errors import HarnessError, UnknownName
 from harness.options import resolve
-from harness.plan import BenchPlan, entries, load_plan, parse_budget, parse_setting
+from harness.plan import BenchPlan, comma_list, entries, load_plan, parse_budget, parse_setting, parse_settings
 
 
 def plan_file(tmp_path, text):
@@ -68,6 +71,63 @@ def test_a_budget_is_every_training_length(catalogue, dataset):
     for entry in entries(BenchPlan(methods=methods, floors=False, budget=5000), dataset, catalogue):
         lengths = {name: n for name, n in entry.options.model_dump().items() if name.endswith("images") and n}
         assert set(lengths.values()) == {5000}, entry.label
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seeds": (0, 1, 0)}, "--seeds = (0, 1, 0): 0 is there twice"),
+        ({"seeds": (-1,)}, "--seeds = -1: input should be greater than or equal to 0"),
+        ({"shots": (1, 1)}, "--shots = (1, 1): 1 is there twice"),
+        ({"way": (5, 0)}, "--way = 0"),
+        ({"dataset": ("glyphs", "glyphs")}, "glyphs is there twice"),
+        ({"episodes": 60.0}, "--episodes = 60.0: input should be a valid integer"),
+        ({"seeds": True}, "--seeds = True: input should be a valid integer"),
+        ({"episodes": 10**9}, "--episodes = 1000000000: input should be less than or equal to 1000000"),
+        ({"views": 10**6}, "--views = 1000000"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_in_one_line(values, message):
+    with pytest.raises(HarnessError) as error:
+        load_plan(None, values)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_plan_file_takes_numbers_as_the_command_line_does(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text('seeds = "0-2"\nshots = "1,5"\ndataset = "glyphs"\n[sweep]\n"skd.beta" = 0.1\n')
+    plan = load_plan(path, {})
+    assert (plan.seeds, plan.shots, plan.dataset) == ((0, 1, 2), (1, 5), ("glyphs",))
+    assert plan.sweep == {"skd.beta": (0.1,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("3-1", "'3-1' names no number. Write it as 1,5 or 0-4"),
+        ("0-", "'0-' is no whole number"),
+        ("0-99999999", "names 100,000,000 numbers; at most 10,000 go"),
+        ("", "names nothing"),
+    ],
+)
+def test_a_list_of_numbers_that_is_none_is_told(text, message):
+    with pytest.raises(HarnessError, match=re.escape(message)):
+        comma_list(text, int, "--seeds")
+
+
+def test_a_setting_given_twice_is_refused():
+    with pytest.raises(HarnessError, match=r"--sweep skd.beta is given twice"):
+        parse_settings(["skd.beta=0.1,0.2", "skd.beta=0.3"], "--sweep")
+
+
+def test_what_a_head_cannot_be_is_refused_before_anything_runs(catalogue):
+    with pytest.raises(UnknownName, match=r"unknown feature transform 'l3'. Did you mean 'l2'"):
+        entries(BenchPlan(transform="l3"), "glyphs", catalogue)
+    with pytest.raises(HarnessError, match=r"--weights nowhere.safetensors: no such file"):
+        entries(BenchPlan(weights="nowhere.safetensors"), "glyphs", catalogue)
+    with pytest.raises(HarnessError, match=r"rfs.learning_rate = inf: input should be a finite number"):
+        entries(BenchPlan(methods=("rfs",), set={"rfs.learning_rate": math.inf}), "glyphs", catalogue)
 
 
 def test_the_command_line_wins_over_the_plan_file(tmp_path):

@@ -14,7 +14,7 @@ import torch
 
 from harness.errors import RunsError
 from harness.events import EpochDone, JobDone
-from harness.runs import StageFolder, score_key
+from harness.runs import StageFolder, find_benches, score_key
 from harness.types import Head, StageFailure
 from tests.bench_helpers import happened, weights
 
@@ -115,6 +115,15 @@ def test_a_record_that_is_cut_off_is_told_in_one_line(run_bench, tmp_path, name,
     assert "\n" not in str(error.value)
     path.unlink()
     assert all(stage["failure"] is None for stage in run_bench()["tables"][0]["stages"])
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", "3"])
+def test_a_damaged_bench_is_told_in_one_line(tmp_path, content):
+    path = tmp_path / "benches" / "abc.json"
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(RunsError, match=f"{path} is damaged.*Delete it"):
+        find_benches(tmp_path)
 
 
 def test_what_a_killed_or_failed_run_left_is_cleared(run_bench, tmp_path):

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.batches import EpisodicBatches
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError, RunsError
 from harness.events import EpochDone, TrainingProgress
 from harness.hardware import choose_hardware
 from harness.options import TrainingOptions
@@ -174,6 +174,25 @@ def test_progress_counts_up_to_the_announced_total(tiny, monkeypatch):
     progress = [event for event in events if isinstance(event, TrainingProgress)]
     assert progress[-1].images == progress[-1].total_images == 384
     assert [event.images for event in progress] == sorted(event.images for event in progress)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:100], lambda content: content[:-9] + b"?" + content[-8:]])
+def test_a_damaged_checkpoint_is_told(tiny, tmp_path, damage):
+    def interrupted(event):
+        if isinstance(event, EpochDone):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tiny, tmp_path, report=interrupted).run(Net(), cross_entropy, options())
+    path = tmp_path / "checkpoint-1.pt"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RunsError, match=f"{path} is damaged: .* Delete it to train from the beginning"):
+        trainer(tiny, tmp_path).run(Net(), cross_entropy, options())
+
+
+def test_losses_without_a_loss_are_told(tiny):
+    with pytest.raises(PluginError, match="the losses kd have none named 'loss'"):
+        trainer(tiny).run(Net(), lambda network, batch: {"kd": network(batch.images).mean()}, options())
 
 
 class Named(NamedTuple):

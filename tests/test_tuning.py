@@ -76,6 +76,8 @@ def test_a_setting_is_a_range_a_list_or_one_value(value, annotation, expected):
         ("1..1", float),
         ("0.5..4", int),
         ("1..inf", float),
+        ("0.1..", float),
+        ("a..b", int),
         ("1..4", str),
         ([1, 1], float),
         ([1], float),

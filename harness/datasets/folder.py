@@ -94,9 +94,11 @@ def _read(source: Source) -> tuple[ClassList, Reading]:
     places = places_of_images(source, 1)
     table = _table(source)
     found: dict[str, tuple[SplitName, list[File]]] = {}
+    others: dict[str, int] = {}  # folder of images that is in no split → how many
     for (parent, name), files in sorted(places.items()):
         split = table.get(name) if table else TOP_FOLDERS.get(parent.rpartition("/")[2].lower())
         if split is None:
+            others["/".join(filter(None, (parent, name)))] = len(files)
             continue
         if name in found:
             raise DataError(f"{source.path}: the class {name!r} is there twice; a class may be in one split only")
@@ -111,6 +113,10 @@ def _read(source: Source) -> tuple[ClassList, Reading]:
             f"{source.path}: no folder of images a class under train/, val/ or test/, and no table 'split,class' that "
             "names such folders: arrange the images so; test/ alone is enough to score a trained run"
         )
+    if others:
+        first = next(iter(others))
+        log.warning("%s: %s images in %s folders of no split are left out, %s first", source.path,
+                    f"{sum(others.values()):,}", len(others), first)  # fmt: skip
     classes = ClassList(ListedClass(split, name) for name, (split, _) in found.items())
     items = (Item(split, name, file, file.name) for name, (split, files) in found.items() for file in files)
     count = sum(len(files) for _, files in found.values())

@@ -51,7 +51,9 @@ def _open(request: DataRequest) -> Dataset:
     """The dataset from the cache, rendered into it where it is not yet there. A cache is not needed to run."""
     from harness.datasets import store
     from harness.datasets.locations import cache_root
+    from harness.datasets.prepare import refuse_size
 
+    refuse_size(GLYPHS, request)
     root, name = cache_root(), _cache_name()
     try:
         try:

@@ -106,13 +106,18 @@ def missing_data(spec: DatasetSpec, root: Path) -> DataError:
     )
 
 
-def open_prepared(spec: DatasetSpec, request: DataRequest) -> Dataset:
-    """The dataset as prepared under ``request.root``. Raises DataError where it is not, saying how to get it."""
+def refuse_size(spec: DatasetSpec, request: DataRequest) -> None:
+    """Raises DataError where another image size is asked for than the dataset's own."""
     if request.image_size not in (None, spec.image_size):
         raise DataError(
             f"{spec.name} has images of {spec.image_size} pixels, not {request.image_size}: "
             "--image-size is for folder:PATH"
         )
+
+
+def open_prepared(spec: DatasetSpec, request: DataRequest) -> Dataset:
+    """The dataset as prepared under ``request.root``. Raises DataError where it is not, saying how to get it."""
+    refuse_size(spec, request)
     if not store.is_prepared(request.root / spec.name):
         raise missing_data(spec, request.root)
     return store.open_folder(spec, request.root / spec.name)
