@@ -348,6 +348,8 @@ def test_the_claim_of_a_difference_depends_on_the_seeds(runs):
         return runs(seeds=seeds, baseline="rfs/simple").add("rfs/simple").add("skd/gen0").text()
 
     assert "They are about these weights on new images of these classes" in text((0,))
+    assert "Wilcoxon's test knows nothing of seeds" not in text((0,))
+    assert "Wilcoxon's test knows nothing of seeds" in text((0, 1, 2))
     assert "They are about these methods on new images of these classes" in text((0, 1, 2))
 
 
@@ -449,6 +451,7 @@ def test_csv_has_a_line_for_each_row_setting_and_interval(runs):
         ("bad/x", "", ""),
     ]  # fmt: skip
     first = lines[0]
+    assert {line["dirichlet"] for line in lines[:-1]} == {"0.0"}
     assert float(first["accuracy"]) == pytest.approx(closed(bench, "rfs/simple").mean())
     assert first["note"] == "these weights, not these methods"
     assert [bool(line["difference"]) for line in lines] == [
