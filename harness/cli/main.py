@@ -71,11 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
             raise
+        _drop_output()
         return _fail(f"cannot write: {error.strerror}{f': {error.filename}' if error.filename else ''}")
     except Exception as error:
         if type(error).__name__ != "Abort":  # as which older releases of typer pass on Ctrl-C
@@ -96,6 +97,11 @@ def _ready_streams() -> None:
             stream.reconfigure(errors="replace")
     with contextlib.suppress(ValueError):  # of a thread other than the main one
         signal.signal(signal.SIGTERM, _terminated)
+
+
+def _drop_output() -> None:
+    """What is left of the output cannot be written; Python would try once more at its end, and fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminated(number: int, frame: object) -> None:
