@@ -100,7 +100,7 @@ class ImageFeed:
         self._resident: torch.Tensor | None = None
         if device.type == "cuda":
             free, total = torch.cuda.mem_get_info(device)
-            if int(np.prod(split.images.shape)) <= RESIDENT_SHARE * min(total, 2 * free):
+            if int(np.prod(split.images.shape)) <= min(RESIDENT_SHARE * total, free / 2):
                 self._resident = torch.empty(split.images.shape, dtype=torch.uint8, device=device)
                 for start in range(0, len(split), BLOCK):
                     self._resident[start : start + BLOCK] = torch.from_numpy(

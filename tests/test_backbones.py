@@ -210,11 +210,13 @@ def test_a_training_step_of_resnet12_waits_for_nothing():
     network = build("resnet12").cuda().to(memory_format=torch.channels_last).train()
     images = torch.randn(8, 3, 32, 32, device="cuda")
     network(images).sum().backward()
+    network.zero_grad()
     torch.cuda.set_sync_debug_mode("error")
     try:
         network(images).sum().backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert all(weight.grad.isfinite().all() for weight in network.parameters())
 
 
 # ── weights from a file ───────────────────────────────────────────────────────────────────────────

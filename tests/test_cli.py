@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -206,6 +208,21 @@ def test_a_report_goes_where_it_is_sent(harness, tmp_path):
         command = [sys.executable, "-m", "harness.cli.main", "report", str(tmp_path / "runs")]
         failed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (failed.returncode, failed.stderr) == (2, "harness: cannot write: No space left on device\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ended_bench_says_how_to_go_on(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli.main", "bench", "--methods", "rfs", "--device", "cpu", "--threads", "1"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("runs/stages/*/rfs-simple*/identity.json")):  # it trains
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert said.splitlines()[-1] == "harness: interrupted. The same command goes on where it stopped"
 
 
 def test_version(harness):

@@ -18,7 +18,16 @@ from harness.networks import ClassifierNetwork, FeatureNetwork
 from harness.options import TRAINING_READS
 from harness.plugins import Catalogue
 from harness.randomness import seeded
-from harness.testing import check_backbone, check_classifier, check_dataset, check_method, method_checks, tiny_dataset
+from harness.testing import (
+    backbone_checks,
+    check_backbone,
+    check_classifier,
+    check_dataset,
+    check_method,
+    classifier_checks,
+    method_checks,
+    tiny_dataset,
+)
 
 INSTALLED = Catalogue.discover()
 
@@ -37,12 +46,16 @@ def test_every_installed_method_keeps_the_contract(name):
 
 @pytest.mark.parametrize("name", [name for name, spec in INSTALLED.backbones.items() if not spec.takes_argument])
 def test_every_installed_backbone_keeps_the_contract(name):
-    check_backbone(INSTALLED.backbones[name])
+    found = list(backbone_checks(INSTALLED.backbones[name], harness.BackboneRequest(32)))
+    assert found
+    assert [each for each in found if each.problem is not None] == []
 
 
 @pytest.mark.parametrize("name", INSTALLED.classifiers)
 def test_every_installed_classifier_keeps_the_contract(name):
-    check_classifier(INSTALLED.classifiers[name])
+    found = list(classifier_checks(INSTALLED.classifiers[name]))
+    assert found
+    assert [each for each in found if each.problem is not None] == []
 
 
 @pytest.mark.parametrize("name", [name for name, spec in INSTALLED.datasets.items() if not spec.takes_argument])

@@ -62,7 +62,8 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0 all well, 1 some row failed, 2 the user's mistake."""
-    _ready_streams()
+    _mend_streams()
+    _obey_sigterm()
     try:
         status = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _ready_streams() -> None:
+def _mend_streams() -> None:
     """Output that goes nowhere where there is none, and letters that an old encoding lacks as question marks."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -95,17 +96,17 @@ def _ready_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _obey_sigterm() -> None:
+    """End as by Ctrl-C, with its line."""
     with contextlib.suppress(ValueError):  # of a thread other than the main one
-        signal.signal(signal.SIGTERM, _terminated)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _drop_output() -> None:
     """What is left of the output cannot be written; Python would try once more at its end, and fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _terminated(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _misused(error: Exception) -> int:

@@ -90,7 +90,7 @@ class RayExecutor:
             return list(self._events.get_nowait_batch(self._events.size()))
         except (
             self._ray.exceptions.RayActorError
-        ):  # where memory runs out Ray ends processes, then starts this one again
+        ):  # Ray ends processes where memory runs out, and starts this one again
             return []
 
     def close(self) -> None:

@@ -12,14 +12,16 @@
 from harness.testing.check import Check
 from harness.testing.data import tiny_dataset
 from harness.testing.methods import check_method, method_checks
-from harness.testing.parts import check_backbone, check_classifier, check_dataset
+from harness.testing.parts import backbone_checks, check_backbone, check_classifier, check_dataset, classifier_checks
 
 __all__ = [
     "Check",
+    "backbone_checks",
     "check_backbone",
     "check_classifier",
     "check_dataset",
     "check_method",
+    "classifier_checks",
     "method_checks",
     "tiny_dataset",
 ]

@@ -15,10 +15,11 @@ def check_backbone(spec: BackboneSpec, argument: str | None = None, image_size: 
     Raises:
         PluginError: a promise that it breaks, and how.
     """
-    demand(spec.name, _backbone(spec, BackboneRequest(image_size, argument=argument)))
+    demand(spec.name, backbone_checks(spec, BackboneRequest(image_size, argument=argument)))
 
 
-def _backbone(spec: BackboneSpec, request: BackboneRequest) -> Generator[Check, None, None]:
+def backbone_checks(spec: BackboneSpec, request: BackboneRequest) -> Generator[Check, None, None]:
+    """The checks of ``check_backbone``, one after the other."""
     import torch
     from safetensors.torch import load, save
 
@@ -65,10 +66,11 @@ def check_classifier(spec: ClassifierSpec) -> None:
     Raises:
         PluginError: a promise that it breaks, and how.
     """
-    demand(spec.name, _classifier(spec))
+    demand(spec.name, classifier_checks(spec))
 
 
-def _classifier(spec: ClassifierSpec) -> Generator[Check, None, None]:
+def classifier_checks(spec: ClassifierSpec) -> Generator[Check, None, None]:
+    """The checks of ``check_classifier``, one after the other."""
     import torch
 
     from harness.plugins import validate

@@ -113,7 +113,7 @@ def _list_archive(file: File, scratch: Path) -> dict[str, File] | None:
                 if start.startswith(magic):
                     return _list_packed_tar(file, unpacker(window), scratch)
             return dict(_list_tar(file, window)) if _is_tar(window) else None
-    except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, ValueError, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, RuntimeError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"{file.name}: damaged archive ({error}): copy or download it again") from None
 
 

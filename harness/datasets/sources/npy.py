@@ -71,7 +71,7 @@ def open_npz(file: File, key: str, scratch: Path) -> Rows:
             crc=info.CRC,
         )
         return _open_npy(member)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError) as error:
         raise DataError(f"{file.name}: damaged .npz ({error}): copy or download it again") from None
 
 
