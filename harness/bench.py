@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import runs
+from harness.entries import Entry, entries, episode_specs
 from harness.errors import RunsError, UnknownName
 from harness.events import BenchStarted, JobDone, JobEvent
 from harness.execution.job import DataSource, Machine, Protocol, StageJob
-from harness.plan import BenchPlan, Entry, entries, episode_specs
+from harness.plan import BenchPlan
 from harness.runs import StageFolder, StageIdentity
 from harness.types import Dataset, DatasetSpec, Episodes, StageFailure, StageResult
 

@@ -92,7 +92,7 @@ def as_space(name: str, value: Any, annotation: Any) -> Space | None:
     """The values that ``--set name=value`` searches; None where it is one value, to be set.
 
     Args:
-        value: as ``harness.plan.parse_setting`` gives it.
+        value: as ``harness.notation.parse_setting`` gives it.
         annotation: the type of the option. A list is one value of an option that holds lists; such an option is
             searched over a list of lists.
     Raises:

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.bench import bench
+from harness.entries import Entry, entries
 from harness.errors import HarnessError
 from harness.events import BenchStarted, Note
 from harness.execution.job import DataSource
 from harness.files import read_json, write_json, write_text
-from harness.plan import BenchPlan, Entry, entries
+from harness.plan import BenchPlan
 from harness.runs import StageFolder, digest
 from harness.search_space import Choices, Space, as_json, propose, require_optuna
 

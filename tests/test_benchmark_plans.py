@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.bench import bench
+from harness.entries import entries
 from harness.errors import HarnessError
 from harness.execution import make_executor
-from harness.plan import BenchPlan, entries, load_plan
+from harness.plan import BenchPlan, load_plan
 from harness.reports import Report, render
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"

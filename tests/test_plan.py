@@ -1,4 +1,4 @@
-"""harness/plan.py and harness/options.py: what was asked for, and which value wins."""
+"""harness/plan.py, notation.py, entries.py and options.py: what was asked for, and which value wins."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 
 import pytest
 
+from harness.entries import entries
 from harness.errors import HarnessError, UnknownName
+from harness.notation import comma_list, parse_budget, parse_setting, parse_settings
 from harness.options import resolve
-from harness.plan import BenchPlan, comma_list, entries, load_plan, parse_budget, parse_setting, parse_settings
+from harness.plan import BenchPlan, load_plan
 
 
 def plan_file(tmp_path, text):

@@ -59,7 +59,8 @@ def bench(
     from harness.bench import bench as run
     from harness.cli.progress import Display
     from harness.execution import make_executor
-    from harness.plan import comma_list, load_plan, parse_budget, parse_settings
+    from harness.notation import comma_list, parse_budget, parse_settings
+    from harness.plan import load_plan
     from harness.plugins import Catalogue
     from harness.reports import Report, render
 

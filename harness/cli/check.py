@@ -20,8 +20,8 @@ def check(
 
     Exit status 1 where it breaks one.
     """
+    from harness.notation import parse_setting
     from harness.options import resolve
-    from harness.plan import parse_setting
     from harness.plugins import Catalogue, standard_output_kept
     from harness.testing import method_checks
 

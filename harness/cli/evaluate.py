@@ -35,7 +35,8 @@ def evaluate(
     from harness.bench import bench as run
     from harness.cli.progress import Display
     from harness.execution import make_executor
-    from harness.plan import comma_list, validated
+    from harness.notation import comma_list
+    from harness.plan import validated
     from harness.plugins import Catalogue
     from harness.reports import Report, render
     from harness.runs import find_benches

@@ -55,7 +55,8 @@ def tune(
     """
     from harness.cli.progress import Display
     from harness.execution import make_executor
-    from harness.plan import comma_list, load_plan, parse_budget
+    from harness.notation import comma_list, parse_budget
+    from harness.plan import load_plan
     from harness.plugins import Catalogue
     from harness.tuning import tune as run
 
@@ -88,7 +89,8 @@ def searched(plan: BenchPlan, settings: list[str], stage: str | None, seed: int,
     Raises:
         HarnessError: a setting is malformed; UnknownName: it names no option of the method.
     """
-    from harness.plan import entries, parse_setting
+    from harness.entries import entries
+    from harness.notation import parse_setting
     from harness.search_space import as_space
     from harness.tuning import Search
 
