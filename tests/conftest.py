@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from harness.types import Augmentation, DataRequest, Dataset, DatasetSpec, Split, SplitName
+
+# A failure is to be the change's, not the day's: every run meets the same examples, and a slow machine fails none.
+# HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def make_split(name: SplitName, n_classes: int, n_images: int, size: int = 16, offset: int = 0) -> Split:
@@ -48,6 +56,19 @@ TINY = DatasetSpec(
 @pytest.fixture
 def tiny() -> Dataset:
     return open_tiny(DataRequest(Path()))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Each test has its own, so that none depends on which ran before it."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def same_torch() -> None:
+    import torch
+
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,10 +19,9 @@ from harness.evaluation.embed import ViewSource, embed, used_pairs
 from harness.types import Augmentation, Episodes, EpisodeSpec, Split
 
 AUGMENTATION = Augmentation(crop_padding=2, flip=True)
-RNG = np.random.default_rng(0)
 SPLIT = Split(
     "test",
-    RNG.integers(0, 256, (400, 6, 5, 3), dtype=np.uint8),
+    np.random.default_rng(0).integers(0, 256, (400, 6, 5, 3), dtype=np.uint8),
     np.repeat(np.arange(20), 20),
     tuple(f"class {c}" for c in range(20)),
     "data",
@@ -49,10 +48,12 @@ def some_episodes(n: int = 6, k_shot: int = 2) -> Episodes:
     return sample_episodes(SPLIT, EpisodeSpec(3, k_shot, 4), n, 0)
 
 
-def test_view_0_is_the_image_and_others_depend_on_seed_image_and_view_alone() -> None:
+def test_view_0_is_the_image_and_others_depend_on_seed_image_and_view_alone(
+    rng: np.random.Generator,
+) -> None:
     source = ViewSource(SPLIT, AUGMENTATION, seed=1, views=3)
-    images = RNG.permutation(400)
-    views = RNG.integers(0, 3, 400)
+    images = rng.permutation(400)
+    views = rng.integers(0, 3, 400)
     together = source.read(images, views).numpy()
     assert (together[views == 0] == SPLIT.images[images[views == 0]]).all()
     fewer_views = ViewSource(SPLIT, AUGMENTATION, seed=1, views=2)
