@@ -65,7 +65,7 @@ class EpisodicBatches:
     k_shot: int
     n_query: int
     per_epoch: int = 100
-    divisible: bool = False  # a query needs all class means of its episode
+    divisible: bool = False  # a query needs all supports of its episode: the loss must gather them
 
     @property
     def size(self) -> int:

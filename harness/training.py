@@ -23,6 +23,7 @@ from harness.errors import HarnessError, PluginError, RunsError
 from harness.events import EpochDone, TrainingProgress
 from harness.files import atomic_write
 from harness.hardware import Hardware
+from harness.parallel import normalise_over_all_processes
 from harness.randomness import numpy_generator, seeded, torch_generator
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ class Trainer:
         best = _Best()
         start = self._load_checkpoint(network, optimiser, best)
         if start < length.epochs:
-            if fabric.world_size > 1 and fabric.device.type == "cuda":
-                network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # in place but for the outermost module
+            if fabric.world_size > 1:
+                network = normalise_over_all_processes(network, fabric.device)
             wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
             feed = ImageFeed(self.split, fabric.device)
             run = _Run(fabric, wrapped, wrapped_optimiser, loss, options, length, batches.size, copies, feed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,36 +138,6 @@ def test_simclr_is_its_double_loop():
         others = sum(np.exp(z[i] @ z[k] / 0.3) for k in range(10) if k != i)
         total -= np.log(np.exp(z[i] @ z[twin] / 0.3) / others)
     assert float(simclr(torch.tensor(a), torch.tensor(b), 0.3)) == pytest.approx(total / 10, rel=1e-9)
-
-
-ONE_OF_TWO_PROCESSES = """
-import sys
-import torch
-from harness_skd.losses import simclr
-folder, rank = sys.argv[1], int(sys.argv[2])
-torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-images, twins = torch.load(f"{folder}/logits.pt")
-own = slice(3 * rank, 3 * rank + 3)
-images, twins = images[own].requires_grad_(), twins[own].requires_grad_()
-loss = simclr(images, twins, 0.3)
-loss.backward()
-torch.save((loss.detach(), images.grad, twins.grad), f"{folder}/found-{rank}.pt")
-torch.distributed.destroy_process_group()
-"""
-
-
-def test_simclr_over_two_processes_is_that_of_the_whole_batch(tmp_path):
-    whole = [torch.randn(6, 5, dtype=torch.float64).requires_grad_() for _ in range(2)]
-    torch.save([logits.detach() for logits in whole], tmp_path / "logits.pt")
-    command = [sys.executable, "-c", ONE_OF_TWO_PROCESSES, str(tmp_path)]
-    processes = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
-    loss = simclr(*whole, 0.3)
-    loss.backward()
-    assert [process.wait() for process in processes] == [0, 0]
-    losses, *gradients = zip(*(torch.load(tmp_path / f"found-{rank}.pt") for rank in range(2)), strict=True)
-    torch.testing.assert_close(torch.stack(losses).mean(), loss.detach())
-    for logits, of_each in zip(whole, gradients, strict=True):
-        torch.testing.assert_close(torch.cat(of_each) / 2, logits.grad)  # the training takes the mean of gradients
 
 
 # ── the transforms ────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import harness
 from harness.batches import Batch, EpisodicBatches
+from harness.parallel import of_all_processes
 
 
 def prototypical_classifier() -> type[Any]:
@@ -30,12 +31,15 @@ def fit(context: harness.FitContext, learner: Any) -> None:
     """Each step is an episode of base classes: class means of its supports, cross-entropy of its queries."""
     options = context.options
     classifier = prototypical_classifier()()
-    batches = EpisodicBatches(options.train_way, options.train_shot, options.train_query, options.episodes_per_epoch)
+    batches = EpisodicBatches(
+        options.train_way, options.train_shot, options.train_query, options.episodes_per_epoch, divisible=True
+    )
     way, shot = options.train_way, options.train_shot
     target = torch.arange(way, device=context.trainer.hardware.device).repeat_interleave(options.train_query)
 
     def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
-        features = network(batch.images).unflatten(0, (way, -1))  # (n_way, k_shot + n_query, D)
+        features, _ = of_all_processes(network(batch.images))  # (B, D), the whole episode in every process
+        features = features.unflatten(0, (way, -1))  # (n_way, k_shot + n_query, D)
         # Not by fit_(), which looks for the labels that are there and so waits for a GPU once a class.
         classifier.prototypes = features[:, :shot].mean(1)  # (n_way, D)
         return {"loss": F.cross_entropy(classifier(features[:, shot:].flatten(0, 1)), target)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from harness.losses import of_all_processes
+from harness.parallel import of_all_processes
 
 
 def self_supervised(q: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,92 @@
+"""What makes a training by several processes, each with its share of every batch, that of one with the whole."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from torch import distributed, nn
+
+
+def of_all_processes(values: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """``values`` (N, …) of all P processes of a training, (P·N, …), and the row at which this process's own begin.
+
+    For losses that set the images of a batch against each other. Gradients flow back to the process that a row is from:
+    where each process takes the mean over its own rows, or all take that over all rows, the gradient is that of one
+    process with the whole batch. With one process: ``values`` themselves, and 0.
+    """
+    if not _are_several():
+        return values, 0
+    return _OfAll.apply(values), distributed.get_rank() * len(values)
+
+
+def normalise_over_all_processes(network: nn.Module, device: torch.device) -> nn.Module:
+    """``network`` with each BatchNorm over the whole batch; changed in place, but for an outermost BatchNorm."""
+    if device.type != "cuda":  # torch's is for GPUs alone
+        for module in network.modules():
+            if type(module) is nn.BatchNorm2d and module.affine and module.track_running_stats:
+                module.__class__ = BatchNormOfAll  # keeps weights, hooks and names
+        return network
+    if "timm" in sys.modules:  # whose BatchNorms may hold an activation, which torch's conversion would drop
+        from timm.layers import convert_sync_batchnorm
+
+        return convert_sync_batchnorm(network)
+    return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+
+
+class BatchNormOfAll(nn.BatchNorm2d):
+    """BatchNorm that normalises by mean and variance of the batch (P·N, C, H, W) of all P processes."""
+
+    running_mean: torch.Tensor  # (C,)
+    running_var: torch.Tensor  # (C,)
+    num_batches_tracked: torch.Tensor  # a scalar
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        if not self.training or not _are_several():
+            return super().forward(maps)
+        values = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        mean = _MeanOfAll.apply(values.mean((0, 2, 3), keepdim=True))  # (1, C, 1, 1)
+        variance = _MeanOfAll.apply((values - mean).square().mean((0, 2, 3), keepdim=True))
+        n_values = distributed.get_world_size() * values.numel() // values.shape[1]
+        self._remember(mean.detach().flatten(), variance.detach().flatten() * n_values / (n_values - 1))
+        scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
+        return ((values - mean) * scale + self.bias[:, None, None]).to(maps.dtype)
+
+    def _remember(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+        self.num_batches_tracked += 1
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+def _are_several() -> bool:
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+class _OfAll(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        found = [torch.empty_like(values) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(found, values.contiguous())
+        return torch.cat(found)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        together = gradient.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(together)
+        return together.chunk(distributed.get_world_size())[distributed.get_rank()]
+
+
+class _MeanOfAll(torch.autograd.Function):
+    """The mean over processes; each gets the mean of the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        together = values.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(together)
+        return together / distributed.get_world_size()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return _MeanOfAll.forward(ctx, gradient)
