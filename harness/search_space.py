@@ -131,38 +131,46 @@ def _holds_lists(annotation: Any) -> bool:
     return any(get_origin(kind) in (tuple, list) for kind in (annotation, *get_args(annotation)))
 
 
-def propose(space: Mapping[str, Space], tried: Sequence[Tried], seed: int) -> dict[str, Any] | None:
+def propose(
+    space: Mapping[str, Space], tried: Sequence[Tried], seed: int, pending: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any] | None:
     """Values that have not been tried, the same for the same arguments; None where all have been.
 
     By Optuna's tree-structured Parzen estimator; what failed counts as worse than all else.
 
+    Args:
+        pending: values that are being tried; the estimator keeps away from them, as if they had done badly.
     Raises:
         HarnessError: Optuna is not installed.
     """
     optuna = require_optuna()
-    known = {as_json(values) for values, _ in tried}
+    known = {as_json(values) for values in (*(values for values, _ in tried), *pending)}
     if len(known) >= math.prod(each.size for each in space.values()):
         return None
     distributions = {name: each.distribution() for name, each in space.items()}
-    finished = [
-        optuna.trial.create_trial(
-            params={name: each.encode(values[name]) for name, each in space.items()},
-            distributions=distributions,
-            value=accuracy,
-            state=optuna.trial.TrialState.PRUNED if accuracy is None else optuna.trial.TrialState.COMPLETE,
-        )
-        for values, accuracy in tried
+    states = optuna.trial.TrialState
+
+    def trial(values: Mapping[str, Any], state: Any, accuracy: float | None = None) -> Any:
+        params = {name: each.encode(values[name]) for name, each in space.items()}
+        return optuna.trial.create_trial(params=params, distributions=distributions, value=accuracy, state=state)
+
+    before = [
+        *(
+            trial(values, states.PRUNED if accuracy is None else states.COMPLETE, accuracy)
+            for values, accuracy in tried
+        ),
+        *(trial(values, states.RUNNING) for values in pending),
     ]
     attempt = 0
     while True:
-        own_seed = derive(seed, "tune", len(tried), attempt) % 2**32
+        own_seed = derive(seed, "tune", len(before), attempt) % 2**32
         sampler = (
             optuna.samplers.RandomSampler(own_seed)  # the other one may insist on what it knows to be good
             if attempt
-            else optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=own_seed)
+            else optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=own_seed, constant_liar=bool(pending))
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials(finished)
+        study.add_trials(before)
         asked = study.ask(distributions).params
         values = {name: each.decode(asked[name]) for name, each in space.items()}
         if as_json(values) not in known:

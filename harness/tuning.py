@@ -5,7 +5,8 @@ OUTPUT/tuning/LABEL-DATASET-ID/
     trials.csv    the trials, a line each
     best.toml     a bench plan with the values that did best
 
-Trial n depends on what is searched, the seed, n and the trials before it, so a search that was killed goes on with the
+Trial n depends on what is searched, the seed, n and the trials before it (before its round, where several are chosen at
+once), so a search that was killed goes on with the
 very trial in which it was killed, whose trained stages and checkpoints are there. Optuna's own storages do not give
 that: a seeded sampler that is made anew proposes its first values again, and half a line makes a journal unreadable.
 """
@@ -83,6 +84,7 @@ def tune(
     output: Path,
     root: Path,
     observe: Callable[[Any], None] = lambda event: None,
+    at_once: int = 1,
 ) -> Found:
     """Train and score up to ``n_trials`` choices of values, those of an earlier start of this search included.
 
@@ -93,6 +95,8 @@ def tune(
         output: the run folder; trained stages are found there by a later ``harness bench``.
         root: the folder of prepared datasets.
         observe: is told what harness.events defines.
+        at_once: trials whose values are chosen together, without knowing how the others do, and handed to the executor
+            together, which a cluster trains side by side.
     Raises:
         HarnessError: Optuna is missing, the dataset has no validation classes, a value is refused by its option, or
             another process is at work on this search.
@@ -119,40 +123,75 @@ def tune(
     with _alone(folder):
         trials = _trials(folder)
         while len(trials) < n_trials:
-            number = len(trials)
-            start = _own_values(search, entry) if number == 0 else None
-            values = start or propose(search.space, [(t.values, t.accuracy) for t in trials], search.seed)
-            if values is None:
-                observe(Note(f"all {number} choices of values are tried"))
+            start = _own_values(search, entry) if not trials else None
+            chosen = _next_values(search, trials, min(at_once, n_trials - len(trials)), start)
+            if not chosen:
+                observe(Note(f"all {len(trials)} choices of values are tried"))
                 break
-            trials.append(_try(number, values, search, catalogue, executor, output, root, observe))
+            tried = _try(len(trials), chosen, search, catalogue, executor, output, root, observe)
+            trials.extend(tried)
             _keep(folder, about, trials)
-            observe(Note(f"trial {number + 1} of {n_trials}: {_line(trials[-1])}"))
+            for trial in tried:
+                observe(Note(f"trial {trial.number + 1} of {n_trials}: {_line(trial)}"))
         found = Found(folder, _row(search, entry), trials, about)
         _conclude(found, search)
         return found
 
 
+def _next_values(
+    search: Search, trials: Sequence[Trial], count: int, start: Mapping[str, Any] | None
+) -> list[Mapping[str, Any]]:
+    """Up to ``count`` choices of values to try next; ``start`` is one of them. Fewer where the space has no more."""
+    tried = [(trial.values, trial.accuracy) for trial in trials]
+    chosen = [start] if start else []
+    while len(chosen) < count:
+        values = propose(search.space, tried, search.seed, chosen)
+        if values is None:
+            break
+        chosen.append(values)
+    return chosen
+
+
 def _try(
-    number: int,
-    values: Mapping[str, Any],
+    first: int,
+    chosen: Sequence[Mapping[str, Any]],
     search: Search,
     catalogue: Catalogue,
     executor: Executor,
     output: Path,
     root: Path,
     observe: Callable[[Any], None],
-) -> Trial:
-    """One trial: a bench on the validation classes, of which one row is asked for."""
-    row = _row(search, _entry(search.plan, values, catalogue))
-    chosen = search.plan.model_copy(update={"set": {**search.plan.set, **values}, "rows": (glob.escape(row),)})
+) -> list[Trial]:
+    """Trials ``first``, ``first`` + 1, …: one bench on the validation classes, of which a row a trial is asked for."""
+    plan = search.plan
+    label = _entry(plan, {}, catalogue).label
+    method = plan.methods[0].partition("=")[2] or plan.methods[0]
+    methods, settings, rows = [], {}, []
+    for number, values in enumerate(chosen, first + 1):
+        own = f"{label}-{number}"
+        methods.append(f"{own}={method}")
+        for name, value in {**plan.set, **values}.items():
+            settings[f"{own}.{name.partition('.')[2]}"] = value
+        _, slash, stage = _row(search, _entry(plan, values, catalogue)).partition("/")
+        rows.append(own + slash + stage)
+    together = plan.model_copy(update={
+        "methods": tuple(methods), "set": settings, "rows": tuple(map(glob.escape, rows))
+    })  # fmt: skip
 
     def pass_on(event: Any) -> None:
         if not isinstance(event, BenchStarted):  # the search is the work to be done, not one of its benches
             observe(event)
 
-    record = bench(chosen, catalogue, executor, output, root, pass_on, keep=False)
-    stages = [stage for stage in record["tables"][0]["stages"] if stage["shown"]]
+    record = bench(together, catalogue, executor, output, root, pass_on, keep=False)
+    stages = record["tables"][0]["stages"]
+    return [
+        _trial(number, values, [stage for stage in stages if stage["row"] == row], output)
+        for number, (values, row) in enumerate(zip(chosen, rows, strict=True), first)
+    ]
+
+
+def _trial(number: int, values: Mapping[str, Any], stages: Sequence[Mapping[str, Any]], output: Path) -> Trial:
+    """What became of a trial's row, a stage a seed."""
     failures = [f"seed {stage['seed']}: {stage['failure']}" for stage in stages if stage["failure"]]
     if failures:
         return Trial(number, values, None, {}, "; ".join(failures))

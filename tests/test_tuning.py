@@ -33,10 +33,11 @@ SMALL = {
 def run_tune(catalogue, tmp_path):
     """Run a small search in this process: ``run_tune(BETA, n_trials=3)``."""
 
-    def run(space, n_trials=3, observe=lambda event: None, output=None, stage=None, seed=0, **plan):
+    def run(space, n_trials=3, observe=lambda event: None, output=None, stage=None, seed=0, at_once=1, **plan):
         search = Search(BenchPlan.model_validate({**SMALL, **plan}), space, stage, seed)
         workers = make_executor("inline", catalogue)
-        return tune(search, n_trials, catalogue, workers, output or tmp_path / "runs", tmp_path / "data", observe)
+        folder = output or tmp_path / "runs"
+        return tune(search, n_trials, catalogue, workers, folder, tmp_path / "data", observe, at_once)
 
     return run
 
@@ -119,6 +120,19 @@ def test_a_finite_space_is_searched_whole_and_nothing_twice():
     while (values := propose(space, tried, 0)) is not None:
         tried.append((values, 0.5 if values["kind"] == "a" else None))
     assert len({json.dumps(values) for values, _ in tried}) == len(tried) == 6
+
+
+def test_values_proposed_together_differ_and_keep_away_from_each_other():
+    pytest.importorskip("optuna")
+    space = {"x": Range(0.0, 1.0)}
+    tried = [({"x": x / 10}, -((x / 10 - 0.7) ** 2)) for x in range(11)]
+    pending = []
+    for _ in range(8):
+        pending.append(propose(space, tried, 0, pending))
+    assert len({values["x"] for values in pending}) == 8
+    alone = [propose(space, tried, seed)["x"] for seed in range(8)]
+    assert np.std([values["x"] for values in pending]) > np.std(alone)
+    assert propose({"x": Choices((1, 2))}, [({"x": 1}, 0.5)], 0, [{"x": 2}]) is None
 
 
 def test_the_search_learns_where_it_is_high():
@@ -228,13 +242,13 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    ("space", "killed_in"),
-    [(BETA, 8), ({**BETA, "skd.alpha": Range(1.0, 3.0)}, 7)],
-    ids=["in gen1", "in gen0"],
+    ("space", "at_once", "killed_in"),
+    [(BETA, 1, 8), ({**BETA, "skd.alpha": Range(1.0, 3.0)}, 1, 7), (BETA, 2, 8)],
+    ids=["in gen1", "in gen0", "in the second of two at once"],
 )
-def test_a_search_that_was_killed_ends_as_if_it_had_not_been(run_tune, tmp_path, space, killed_in):
+def test_a_search_that_was_killed_ends_as_if_it_had_not_been(run_tune, tmp_path, space, at_once, killed_in):
     """Killed in the second of three trials: Gen-0 takes two epochs here, Gen-1 four."""
-    small = {"budget": 1280, "shots": (1,)}
+    small = {"budget": 1280, "shots": (1,), "at_once": at_once}
     epochs = []
 
     def count(event):
@@ -252,6 +266,21 @@ def test_a_search_that_was_killed_ends_as_if_it_had_not_been(run_tune, tmp_path,
     assert again.trials == whole.trials
     assert len(set(epochs)) == len(epochs)  # no epoch of any stage was trained twice
     assert (again.folder / "search.json").read_bytes() == (whole.folder / "search.json").read_bytes()
+
+
+def test_trials_at_once_are_jobs_of_one_bench_and_share_their_stages(run_tune, tmp_path):
+    events = []
+    found = run_tune(BETA, 4, events.append, at_once=3, seeds=(0, 1))
+    assert trained(tmp_path / "runs") == {"skd-gen0": 2, "skd-gen1": 8}
+    assert found.trials[0].values == {"skd.beta": 0.1}
+    assert len({trial.values["skd.beta"] for trial in found.trials}) == 4
+    assert [trial.number for trial in found.trials] == [0, 1, 2, 3]
+    begun = [(job.label, job.stage) for job, _ in happened(events, JobStarted) if job.seed == 1]
+    assert begun[:4] == [("skd-1", "gen0"), ("skd-1", "gen1"), ("skd-2", "gen1"), ("skd-3", "gen1")]
+    noted = [i for i, event in enumerate(events) if isinstance(event, Note)]
+    assert noted[1] == noted[0] + 1  # all of a round are told when it ends
+    alone = run_tune(BETA, 1, seeds=(0, 1), output=tmp_path / "alone")
+    assert found.trials[0] == alone.trials[0]
 
 
 def test_a_finished_search_trains_nothing_and_more_trials_extend_it(run_tune):

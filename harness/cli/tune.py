@@ -27,6 +27,9 @@ def tune(
     trials: Annotated[
         int, typer.Option(min=1, help="Choices of values to try, those of earlier starts included.")
     ] = 20,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Trials chosen together; --executor ray trains them side by side.")
+    ] = 1,
     stage: Annotated[str | None, typer.Option(help="Whose accuracy counts, as gen0. Default: the last.")] = None,
     preset: Annotated[str | None, typer.Option(help="Preset of the method: quick, paper, … Default: quick.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone. Default: the preset's.")] = None,
@@ -76,7 +79,7 @@ def tune(
     with Display(catalogue) as display:
         workers = make_executor(executor, catalogue)
         try:
-            found = run(search, trials, catalogue, workers, output, data_root(root), display)
+            found = run(search, trials, catalogue, workers, output, data_root(root), display, at_once)
         finally:
             workers.close()
     typer.echo(summary(found, search, output, root))
