@@ -51,7 +51,7 @@ def _check(split: Split, spec: EpisodeSpec, n_episodes: int) -> None:
     if spec.n_way > split.n_classes:
         raise HarnessError(
             f"{spec} needs {spec.n_way} classes, but the {split.name} split has {split.n_classes}: "
-            f"lower n_way to {split.n_classes} or less"
+            f"lower n_way (--way) to {split.n_classes} or less"
         )
     sizes = np.bincount(split.labels, minlength=split.n_classes)
     smallest = int(sizes.argmin())
@@ -59,7 +59,7 @@ def _check(split: Split, spec: EpisodeSpec, n_episodes: int) -> None:
         raise HarnessError(
             f"{spec} with {spec.n_query} queries needs {spec.k_shot + spec.n_query} images a class, but class "
             f"{split.class_names[smallest]!r} of the {split.name} split has {sizes[smallest]}: "
-            f"lower k_shot or n_query so that their sum is {sizes[smallest]} or less"
+            f"lower k_shot (--shots) or n_query (--queries) so that their sum is {sizes[smallest]} or less"
         )
 
 

@@ -72,6 +72,17 @@ def test_test_alone_is_enough(pets: Path) -> None:
     assert dataset.test.class_names == ("fox",)
 
 
+def test_class_folders_without_images_are_told(pets: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (pets / "train" / "emu").mkdir()
+    (pets / "train" / "gnu").mkdir()
+    (pets / "train" / "gnu" / "0.heic").write_bytes(b"ftypheic")
+    (pets / "notes").mkdir()  # beside the splits: no class
+    dataset = opened(pets)
+    assert dataset.train is not None
+    assert dataset.train.class_names == ("cat", "dog")
+    assert "2 class folders hold no image that can be read and are left out, train/emu first" in caplog.text
+
+
 def test_a_table_puts_class_folders_into_splits(tmp_path: Path) -> None:
     for name, colour in (("cat", "red"), ("dog", "green"), ("unused", "blue")):
         draw(tmp_path / "own" / name, colour, 2)

@@ -154,7 +154,7 @@ def test_dirichlet_queries_fit_into_small_classes() -> None:
 @pytest.mark.parametrize(
     ("spec", "n_episodes", "message"),
     [
-        (EpisodeSpec(25, 1, 5), 1, "5 classes, but the test split has 24: lower n_way to 24"),
+        (EpisodeSpec(25, 1, 5), 1, r"5 classes, but the test split has 24: lower n_way \(--way\) to 24"),
         (EpisodeSpec(5, 5, 26), 1, r"needs 31 images a class, but class 'class 0' of the test split has 30: lower"),
         (EpisodeSpec(1, 1, 5), 1, "n_way is 1"),
         (EpisodeSpec(5, 0, 5), 1, "k_shot is 0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import os
 import signal
 import sys
@@ -63,6 +64,7 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0 all well, 1 some row failed, 2 the user's mistake."""
     _mend_streams()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notices of folders that it cannot write
     _obey_sigterm()
     try:
         status = app(args=arguments, standalone_mode=False)

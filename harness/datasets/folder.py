@@ -10,6 +10,7 @@ are prepared into the cache when first used, and again when the files change.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,10 +118,27 @@ def _read(source: Source) -> tuple[ClassList, Reading]:
         first = next(iter(others))
         log.warning("%s: %s images in %s folders of no split are left out, %s first", source.path,
                     f"{sum(others.values()):,}", len(others), first)  # fmt: skip
+    if bare := _without_images(source, places):
+        log.warning("%s: %s class folders hold no image that can be read and are left out, %s first", source.path,
+                    len(bare), bare[0])  # fmt: skip
     classes = ClassList(ListedClass(split, name) for name, (split, _) in found.items())
     items = (Item(split, name, file, file.name) for name, (split, files) in found.items() for file in files)
     count = sum(len(files) for _, files in found.values())
     return classes, Reading("a folder of images a class", count, items, resize=True)
+
+
+def _without_images(source: Source, places: Collection[tuple[str, str]]) -> list[str]:
+    """Folders beside those of ``places`` that stand for a class and have no image: empty, or of other files."""
+    folders = {name.rpartition("/")[0] for name in source.files}
+    if source.path.is_dir():
+        folders |= {path.relative_to(source.path).as_posix() for path in source.path.rglob("*") if path.is_dir()}
+    beside = {parent for parent, _ in places}
+    named = sorted((folder.rpartition("/")[0], folder.rpartition("/")[2]) for folder in folders if folder)
+    return [
+        "/".join(filter(None, (parent, name)))
+        for parent, name in named
+        if parent in beside and (parent, name) not in places and (parent or name.lower() not in TOP_FOLDERS)
+    ]
 
 
 def _table(source: Source) -> dict[str, SplitName]:
