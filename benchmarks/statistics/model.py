@@ -42,15 +42,17 @@ class Setting:
     n_closed: int = 600
     n_many: int = 2000  # closed episodes of the long run, whose mean stands for the sampler's
     n_fresh: int = 3000  # episodes of images that no test set has, whose mean stands for these classes
+    n_way: int = 5
 
     @property
     def spec(self) -> EpisodeSpec:
-        return EpisodeSpec(5, self.k_shot, 15)
+        return EpisodeSpec(self.n_way, self.k_shot, 15)
 
 
 SETTINGS = (
     Setting("5-way 1-shot, nearest-centroid", "nearest_centroid", 1, 2000),
     Setting("5-way 5-shot, nearest-centroid", "nearest_centroid", 5, 500),
+    Setting("10-way 1-shot, nearest-centroid", "nearest_centroid", 1, 500, n_way=10),
     Setting("5-way 1-shot, logistic", "logistic", 1, 150),
 )
 
@@ -88,9 +90,11 @@ class World:
         return {name: (means[:, None] + scatter * of_method).flatten(0, 1) for (name, means), of_method in pairs}
 
     def fresh(self, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
-        """A's accuracies (E,) on images that are never seen again, and their classes (E, 5), all alike often."""
-        rounds = torch.rand(setting.n_fresh * 5 // N_CLASSES, N_CLASSES, generator=self.random).argsort(dim=1)
-        classes = rounds.view(-1, 5)
+        """A's accuracies (E,) on images that are never seen again, and their classes (E, n_way), all alike often."""
+        rounds = torch.rand(setting.n_fresh * setting.n_way // N_CLASSES, N_CLASSES, generator=self.random).argsort(
+            dim=1
+        )
+        classes = rounds.view(-1, setting.n_way)
         accuracies = []
         for part in classes.split(BATCH):
             shape = (*part.shape, setting.k_shot + setting.spec.n_query)

@@ -43,7 +43,7 @@ def main() -> None:
     )
     started = time.perf_counter()
     jobs = [
-        (setting, block, arguments.blocks / f"{setting.classifier}-{setting.k_shot}-{SEED}-{block}.npz")
+        (setting, block, arguments.blocks / f"{setting.classifier}-{setting.n_way}-{setting.k_shot}-{SEED}-{block}.npz")
         for setting in settings
         for block in range(setting.n_worlds // BLOCK)
     ]
