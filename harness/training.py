@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +17,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.augment import Augmenter
 from harness.batches import Batch, Batches, ImageFeed, ShuffledBatches
-from harness.errors import HarnessError, PluginError, RunsError
+from harness.checkpoints import read_checkpoint, write_checkpoint
+from harness.errors import HarnessError, PluginError
 from harness.events import EpochDone, TrainingProgress
-from harness.files import atomic_write
 from harness.hardware import Hardware
 from harness.parallel import normalise_over_all_processes
 from harness.randomness import numpy_generator, seeded, torch_generator
+from harness.schedule import Length, make_optimiser
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -199,7 +198,7 @@ class Trainer:
         """Take up this phase's last checkpoint. Returns how many epochs are done; 0 where there is none."""
         if self._checkpoint is None or not self._checkpoint.exists():
             return 0
-        saved = self._read_checkpoint(self._checkpoint)
+        saved = read_checkpoint(self._checkpoint)
         network.load_state_dict(saved["network"])
         optimiser.load_state_dict(saved["optimiser"])
         best.accuracy, best.weights = saved["best"]
@@ -216,20 +215,7 @@ class Trainer:
             "best": (best.accuracy, best.weights),
             "done": (self.images_seen, self.seconds, self.flops, self._counted, self.history),
         }
-        content = io.BytesIO()
-        torch.save(state, content)
-        digest = hashlib.sha256(content.getbuffer()).digest()
-        atomic_write(self._checkpoint, lambda file: (file.write(digest), file.write(content.getbuffer())))
-
-    @staticmethod
-    def _read_checkpoint(path: Path) -> Any:
-        content = path.read_bytes()
-        digest, content = content[:32], content[32:]
-        if hashlib.sha256(content).digest() != digest:
-            raise RunsError(
-                f"{path} is damaged: its sha256 is not the one in it. Delete it to train from the beginning"
-            )
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        write_checkpoint(self._checkpoint, state)
 
 
 @dataclass(frozen=True)
@@ -262,42 +248,6 @@ class _Best:
         if accuracy > self.accuracy:
             self.accuracy = accuracy
             self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long a training is, in steps and in passes over the data."""
-
-    steps: int
-    epoch_steps: int
-    images: int  # seen in all
-
-    @classmethod
-    def of(cls, options: TrainingOptions, epoch_steps: int, step_images: int) -> Length:
-        steps = math.ceil(options.images / step_images) if options.images else options.epochs * epoch_steps
-        return cls(steps, epoch_steps, steps * step_images)
-
-    @property
-    def epochs(self) -> int:
-        return math.ceil(self.steps / self.epoch_steps)
-
-    def decay(self, options: TrainingOptions, step: int) -> float:
-        """What the learning rate is multiplied by at a step. The step schedule keeps its shape at any length."""
-        if options.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        if options.schedule == "constant":
-            return 1.0
-        epoch = step / self.epoch_steps if not options.images else step * options.epochs / self.steps
-        return options.decay_factor ** sum(epoch >= milestone for milestone in options.decay_at)
-
-
-def make_optimiser(network: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    if options.optimiser == "adam":
-        return torch.optim.Adam(weights, options.learning_rate, weight_decay=options.weight_decay, fused=True)
-    return torch.optim.SGD(
-        weights, options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay, fused=True
-    )
 
 
 def _as_float(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""harness/runs.py: a record that a kill, a second run beside it and a damaged file do not spoil."""
+"""harness/runs: a record that a kill, a second run beside it and a damaged file do not spoil."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from harness.errors import HarnessError, PluginError, RunsError
 from harness.events import EpochDone, TrainingProgress
 from harness.hardware import choose_hardware
 from harness.options import TrainingOptions
-from harness.training import Length, Trainer
+from harness.schedule import Length
+from harness.training import Trainer
 
 
 class Net(nn.Module):

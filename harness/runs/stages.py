@@ -1,16 +1,4 @@
-"""The run record: what identifies a stage, the folder that holds it, and what is never done twice.
-
-OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
-    identity.json          all that decides the weights; the key is its hash
-    checkpoint-1.pt        while it trains: the last whole epoch
-    metrics.csv            a line an epoch
-    weights.safetensors    when it is trained, with …
-    trained.json           … what it cost, on which device, with which versions
-    embeddings.safetensors features of the images that episodes have used
-    scores/KEY.npz         accuracies of every episode, a file a head and kind of episode
-    failure.txt            the traceback, if it failed; gone once it succeeds
-OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
-"""
+"""One stage on disk: its weights, what they cost, its scores, and what went wrong."""
 
 from __future__ import annotations
 
@@ -26,54 +14,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from harness.errors import RunsError
-from harness.files import atomic_write, read_json, remove_unfinished, write_json, write_text
-from harness.types import EpisodeSpec, Head, Score, StageResult
+from harness.files import atomic_write, read_record, remove_unfinished, write_json, write_text
+from harness.types import EpisodeSpec, Score, StageResult
 
 if TYPE_CHECKING:
-    from harness.types import Episodes, Learner
-
-TRAINING_VERSION = 2  # raised when the training loop, its batches or augmentation, or a backbone changes weights
-SCORING_VERSION = 2  # raised when evaluation code changes accuracies
-
-
-def digest(value: Any) -> str:
-    """sha256 of ``value`` as canonical JSON: equal values, equal digests, on every machine."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class StageIdentity:
-    """All that decides a stage's weights, and nothing else. Device, threads and versions are recorded, not hashed."""
-
-    method: str
-    stage: str
-    version: int
-    options: Mapping[str, Any]  # those that the stage reads
-    parent: str | None  # its key
-    data: str  # fingerprint of the split it trains on
-    validation: str | None  # fingerprint of the validation split, and the head where weights are selected on it
-    pixels: Mapping[str, Any]  # image size, normalisation, augmentation
-    backbone: str | None
-    weights: str | None  # sha256 of the file that the backbone starts from
-    seed: int
-    precision: str  # as requested
-
-    @property
-    def key(self) -> str:
-        return digest([TRAINING_VERSION, asdict(self)])
-
-    def folder(self, output: Path, dataset: str) -> Path:
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in dataset)
-        return output / "stages" / safe / f"{self.method}-{self.stage}-seed{self.seed}-{self.key[:12]}"
-
-
-def score_key(
-    stage_key: str, episodes: Episodes, head: Head | None, view_seed: int, classifier_version: int | None = None
-) -> str:
-    """What identifies the accuracies of a stage on some episodes under a head."""
-    views = view_seed if head and head.views > 1 else None
-    versions = [SCORING_VERSION, classifier_version]
-    return digest([versions, stage_key, episodes.fingerprint, asdict(head) if head else None, views])
+    from harness.runs.identity import StageIdentity
+    from harness.types import Learner
 
 
 @dataclass(frozen=True)
@@ -113,7 +59,7 @@ class StageFolder:
     def trained(self) -> Mapping[str, Any] | None:
         """What the training cost and where it ran, or None while there is no trained stage here."""
         path = self.path / "trained.json"
-        return _record(path, "images_seen", "n_classes", "weights_sha256") if path.exists() else None
+        return read_record(path, "images_seen", "n_classes", "weights_sha256") if path.exists() else None
 
     @property
     def checkpoints(self) -> Path:
@@ -251,56 +197,3 @@ def _of_both(training: Mapping[str, str], scorings: Sequence[Mapping[str, str]])
         others = dict.fromkeys(each[name] for each in scorings if each.get(name, value) != value)
         found[name] = f"{value} (scored on {', '.join(others)})" if others else value
     return found
-
-
-def save_bench(output: Path, record: Mapping[str, Any]) -> Path:
-    """Keep what a bench asked for, under an ID of its own request: the same bench twice is one file."""
-    path = output / "benches" / f"{record['id']}.json"
-    write_json(path, record)
-    return path
-
-
-def load_benches(output: Path) -> list[dict[str, Any]]:
-    """The benches of a run folder, oldest first.
-
-    Raises:
-        RunsError: there are none.
-    """
-    paths = sorted((output / "benches").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    if not paths:
-        raise RunsError(f"{output} holds no bench. Make one: harness bench --output {output}")
-    return [_record(path, "id", "plan", "tables") for path in paths]
-
-
-def _record(path: Path, *names: str) -> dict[str, Any]:
-    """Raises RunsError where the file does not hold what it should."""
-    found = read_json(path)
-    if not isinstance(found, dict) or not set(names) <= found.keys():
-        raise RunsError(f"{path} is damaged: it lacks {', '.join(names)}. Delete it and run the same command again")
-    return found
-
-
-def find_benches(output: Path, which: str = "last") -> list[dict[str, Any]]:
-    """The bench of an ID, the ``last`` one, or ``all``, oldest first.
-
-    Raises:
-        RunsError: there is no such bench.
-    """
-    benches = load_benches(output)
-    if which == "all":
-        return benches
-    chosen = benches[-1:] if which == "last" else [bench for bench in benches if bench["id"] == which]
-    if not chosen:
-        raise RunsError(f"no bench {which!r} in {output}. There are: {', '.join(bench['id'] for bench in benches)}")
-    return chosen
-
-
-def writable(output: Path) -> None:
-    """Raises RunsError where ``output`` cannot be made or written."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunsError(f"cannot write to {output}: {error.strerror}. Choose another --output") from None

@@ -1,0 +1,31 @@
+"""The run record: what identifies a stage, the folder that holds it, and what is never done twice.
+
+OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
+    identity.json          all that decides the weights; the key is its hash
+    checkpoint-1.pt        while it trains: the last whole epoch
+    metrics.csv            a line an epoch
+    weights.safetensors    when it is trained, with …
+    trained.json           … what it cost, on which device, with which versions
+    embeddings.safetensors features of the images that episodes have used
+    scores/KEY.npz         accuracies of every episode, a file a head and kind of episode
+    failure.txt            the traceback, if it failed; gone once it succeeds
+OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
+"""
+
+from harness.runs.benches import find_benches, load_benches, save_bench, writable
+from harness.runs.identity import SCORING_VERSION, TRAINING_VERSION, StageIdentity, digest, score_key
+from harness.runs.stages import KeptScore, StageFolder
+
+__all__ = [
+    "SCORING_VERSION",
+    "TRAINING_VERSION",
+    "KeptScore",
+    "StageFolder",
+    "StageIdentity",
+    "digest",
+    "find_benches",
+    "load_benches",
+    "save_bench",
+    "score_key",
+    "writable",
+]

@@ -1,0 +1,55 @@
+"""What benches asked for, and which stages answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RunsError
+from harness.files import read_record, write_json
+
+
+def save_bench(output: Path, record: Mapping[str, Any]) -> Path:
+    """Keep what a bench asked for, under an ID of its own request: the same bench twice is one file."""
+    path = output / "benches" / f"{record['id']}.json"
+    write_json(path, record)
+    return path
+
+
+def load_benches(output: Path) -> list[dict[str, Any]]:
+    """The benches of a run folder, oldest first.
+
+    Raises:
+        RunsError: there are none.
+    """
+    paths = sorted((output / "benches").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    if not paths:
+        raise RunsError(f"{output} holds no bench. Make one: harness bench --output {output}")
+    return [read_record(path, "id", "plan", "tables") for path in paths]
+
+
+def find_benches(output: Path, which: str = "last") -> list[dict[str, Any]]:
+    """The bench of an ID, the ``last`` one, or ``all``, oldest first.
+
+    Raises:
+        RunsError: there is no such bench.
+    """
+    benches = load_benches(output)
+    if which == "all":
+        return benches
+    chosen = benches[-1:] if which == "last" else [bench for bench in benches if bench["id"] == which]
+    if not chosen:
+        raise RunsError(f"no bench {which!r} in {output}. There are: {', '.join(bench['id'] for bench in benches)}")
+    return chosen
+
+
+def writable(output: Path) -> None:
+    """Raises RunsError where ``output`` cannot be made or written."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunsError(f"cannot write to {output}: {error.strerror}. Choose another --output") from None

@@ -1,0 +1,56 @@
+"""What identifies a stage and its scores: all that decides the numbers, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.types import Episodes, Head
+
+TRAINING_VERSION = 2  # raised when the training loop, its batches or augmentation, or a backbone changes weights
+SCORING_VERSION = 2  # raised when evaluation code changes accuracies
+
+
+def digest(value: Any) -> str:
+    """sha256 of ``value`` as canonical JSON: equal values, equal digests, on every machine."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StageIdentity:
+    """All that decides a stage's weights, and nothing else. Device, threads and versions are recorded, not hashed."""
+
+    method: str
+    stage: str
+    version: int
+    options: Mapping[str, Any]  # those that the stage reads
+    parent: str | None  # its key
+    data: str  # fingerprint of the split it trains on
+    validation: str | None  # fingerprint of the validation split, and the head where weights are selected on it
+    pixels: Mapping[str, Any]  # image size, normalisation, augmentation
+    backbone: str | None
+    weights: str | None  # sha256 of the file that the backbone starts from
+    seed: int
+    precision: str  # as requested
+
+    @property
+    def key(self) -> str:
+        return digest([TRAINING_VERSION, asdict(self)])
+
+    def folder(self, output: Path, dataset: str) -> Path:
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in dataset)
+        return output / "stages" / safe / f"{self.method}-{self.stage}-seed{self.seed}-{self.key[:12]}"
+
+
+def score_key(
+    stage_key: str, episodes: Episodes, head: Head | None, view_seed: int, classifier_version: int | None = None
+) -> str:
+    """What identifies the accuracies of a stage on some episodes under a head."""
+    views = view_seed if head and head.views > 1 else None
+    versions = [SCORING_VERSION, classifier_version]
+    return digest([versions, stage_key, episodes.fingerprint, asdict(head) if head else None, views])
