@@ -124,3 +124,11 @@ def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         return bench(plan, catalogue, executor, output or tmp_path / "runs", tmp_path / "data", observe, train)
 
     return run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Callable[..., Any]:
+    """Make a run folder: ``runs(seeds=(0, 1)).add("rfs/simple", mean=0.6)``."""
+    from tests.report_helpers import Bench
+
+    return lambda **about: Bench(tmp_path / "runs", **about)
