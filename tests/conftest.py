@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,12 @@ TINY = DatasetSpec(
 @pytest.fixture
 def tiny() -> Dataset:
     return open_tiny(DataRequest(Path()))
+
+
+@pytest.fixture
+def plain(tiny: Dataset) -> Dataset:
+    """The tiny dataset without augmentation."""
+    return replace(tiny, spec=replace(tiny.spec, augmentation=Augmentation()))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from harness.hardware import choose_hardware
 from harness.options import TRAINING_READS, resolve
 from harness.randomness import numpy_generator, seeded
 from harness.training import Trainer
-from harness.types import Augmentation, BackboneRequest, BuildContext, FitContext
+from harness.types import BackboneRequest, BuildContext, FitContext
 
 needs_learn2learn = pytest.mark.skipif(
     importlib.util.find_spec("learn2learn") is None, reason="learn2learn is not installed"
@@ -49,21 +49,6 @@ class Fitted:
             self.network,
         )
         self.losses = self.trainer.history[0]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small networks lose more by threads than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def plain(tiny):
-    """The tiny dataset without augmentation."""
-    return replace(tiny, spec=replace(tiny.spec, augmentation=Augmentation()))
 
 
 @pytest.fixture

@@ -54,21 +54,6 @@ class Fitted:
         self.outputs.append([output.detach().double().numpy().copy() for output in outputs])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small networks lose more by threads than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def plain(tiny):
-    """The tiny dataset without augmentation."""
-    return replace(tiny, spec=replace(tiny.spec, augmentation=Augmentation()))
-
-
 @pytest.fixture
 def gen0(plain):
     return Fitted(plain, "gen0", images=6 * 4 * B, learning_rate=0.05)
