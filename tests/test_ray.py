@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from itertools import pairwise
 
 import pytest
@@ -83,3 +84,30 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
     result = run(tmp_path, "--executor", "ray", RAY_ADDRESS="127.0.0.1:1")
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith("harness: no Ray cluster at RAY_ADDRESS='127.0.0.1:1'")
+
+
+def test_a_job_whose_node_dies_goes_on_elsewhere(tmp_path):
+    """Two nodes of one CPU on this machine; one ends while each trains a seed."""
+    from ray.cluster_utils import Cluster
+
+    soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": soon}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        second = cluster.add_node(num_cpus=1)
+        flags = ["--methods", "rfs", "--set", "rfs.generations=0", "--seeds", "0,1", "--budget", "images=15360"]
+        command = [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, *flags, "--executor", "ray"]
+        with subprocess.Popen(
+            [*command, "--output", "runs"], text=True, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "RAY_ADDRESS": cluster.address},
+        ) as bench:  # fmt: skip
+            while bench.poll() is None and len(list(tmp_path.glob("runs/stages/*/*/checkpoint-1.pt"))) < 2:
+                time.sleep(0.05)
+            cluster.remove_node(second, allow_graceful=False)
+            output, messages = bench.communicate()
+    finally:
+        cluster.shutdown()
+    assert bench.returncode == 0, messages
+    assert messages.count("its node died; it goes on elsewhere") == 1
+    assert len(weights(tmp_path / "runs")) == 2
+    assert "| rfs " in output

@@ -10,12 +10,13 @@ import contextlib
 import importlib.util
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, one_line
-from harness.events import JobStarted
+from harness.events import JobStarted, Note
 from harness.execution import Emit, Ready
 from harness.hardware import check_names
 from harness.types import StageFailure, StageResult
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10
+MOST_DEATHS = 3  # of nodes under one job; then it is the job that kills them
 SHARED = "the run folder must lie where all nodes see it"
 
 
@@ -56,11 +58,18 @@ class RayExecutor:
         check_names(machine.device, machine.precision)
         if ":" in machine.device:
             raise HarnessError(f"--executor ray chooses among GPUs itself: --device cuda, not {machine.device}")
+        if reason := self._no_room(machine):
+            raise HarnessError(reason)
+
+    def _no_room(self, machine: Machine) -> str:
+        """Why no node of the cluster can ever take a job; empty where one can."""
         for what, wanted in self._needs(machine).items():
-            most = max(node["Resources"].get(what, 0) for node in self._ray.nodes() if node["Alive"])
+            most = max((node["Resources"].get(what, 0) for node in self._ray.nodes() if node["Alive"]), default=0)
             if wanted > most:
-                raise HarnessError(f"a job needs {wanted} {what}(s) on one node, and no node of the cluster has more "
-                                   f"than {most:.0f}")  # fmt: skip
+                return (
+                    f"a job needs {wanted} {what}(s) on one node, and no node of the cluster has more than {most:.0f}"
+                )
+        return ""
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
         try:
@@ -72,6 +81,7 @@ class RayExecutor:
 
     def _run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
         running: dict[Any, StageJob] = {}
+        deaths: Counter[str] = Counter()  # key → nodes that died under the job
         while True:
             while (job := ready()) is not None:
                 running[self._submit(job)] = job
@@ -83,7 +93,15 @@ class RayExecutor:
                 emit(jobs[key], event)
             for task in done:
                 job = running.pop(task)
-                yield job, self._outcome(job, task)
+                outcome = self._outcome(job, task)
+                if outcome is None:
+                    deaths[job.key] += 1
+                    outcome = self._homeless(job, deaths[job.key])
+                if outcome is None:
+                    emit(job, Note(f"{job.name} seed {job.seed}: its node died; it goes on elsewhere"))
+                    running[self._submit(job)] = job
+                else:
+                    yield job, outcome
 
     def _new_events(self) -> list[Any]:
         try:
@@ -109,9 +127,17 @@ class RayExecutor:
         task = task.options(name=job.name, num_cpus=needs["CPU"], num_gpus=needs["GPU"])
         return task.remote(there, os.getcwd(), self._events)
 
-    def _outcome(self, job: StageJob, task: Any) -> StageResult | StageFailure:
+    def _homeless(self, job: StageJob, deaths: int) -> StageFailure | None:
+        """Why a job whose node died is not begun again; None where it is."""
+        reason = f"{deaths} nodes died under it" if deaths >= MOST_DEATHS else self._no_room(job.machine)
+        return StageFailure(job.key, f"its node died: {reason}. The same command goes on with it") if reason else None
+
+    def _outcome(self, job: StageJob, task: Any) -> StageResult | StageFailure | None:
+        """What became of a job; None: its node died."""
         try:
             node, outcome = self._ray.get(task)
+        except self._ray.exceptions.NodeDiedError:
+            return None
         except self._ray.exceptions.RayError as error:
             return StageFailure(job.key, one_line(error))
         if isinstance(outcome, StageResult) and not job.folder.exists():
