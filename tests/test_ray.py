@@ -95,13 +95,13 @@ def test_a_job_whose_node_dies_goes_on_elsewhere(tmp_path):
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         second = cluster.add_node(num_cpus=1)
-        flags = ["--methods", "rfs", "--set", "rfs.generations=0", "--seeds", "0,1", "--budget", "images=15360"]
+        flags = ["--methods", "rfs", "--set", "rfs.generations=0", "--seeds", "0,1", "--budget", "images=7680"]
         command = [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, *flags, "--executor", "ray"]
         with subprocess.Popen(
             [*command, "--output", "runs"], text=True, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "RAY_ADDRESS": cluster.address},
         ) as bench:  # fmt: skip
-            while bench.poll() is None and len(list(tmp_path.glob("runs/stages/*/*/checkpoint-1.pt"))) < 2:
+            while bench.poll() is None and len(list(tmp_path.glob("runs/stages/*/*/identity.json"))) < 2:
                 time.sleep(0.05)
             cluster.remove_node(second, allow_graceful=False)
             output, messages = bench.communicate()
