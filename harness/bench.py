@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import runs
 from harness.entries import Entry, entries, episode_specs
-from harness.errors import RunsError, UnknownName
+from harness.errors import HarnessError, RunsError, UnknownName
 from harness.events import BenchStarted, JobDone, JobEvent
 from harness.execution.job import DataSource, Machine, Protocol, StageJob
 from harness.plan import BenchPlan
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 Observe = Callable[[Any], None]
+CHILD_OF = "its parent "
 
 
 def bench(
@@ -51,23 +52,25 @@ def bench(
         The bench's record, as ``harness.reports`` reads it: the plan, and a table a dataset.
     Raises:
         HarnessError: the plan names something that does not exist, or does not fit the data.
-        RunsError: ``train`` is False and a stage is not trained.
+        RunsError: ``train`` is False and no stage is trained.
     """
     executor.check(Machine(plan.device, plan.precision, plan.threads, plan.devices))
-    runs.writable(output)
+    runs.writable(output, output / "stages", *([output / "benches"] if keep else []))
     tables = [_table(plan, name, catalogue, output, root) for name in plan.dataset]
     rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
     if plan.baseline is not None and plan.baseline not in rows:
         raise UnknownName("row for --baseline", plan.baseline, rows, "Rows")
-    for job in (job for table in tables for job in table.jobs if not train):
-        if StageFolder(job.folder).trained is None:
-            raise RunsError(f"{job.name} seed {job.seed} is not trained in {output}. Train it: harness bench")
-    observe(BenchStarted([job for table in tables for job in table.jobs]))
-    schedule = _Schedule(tables, observe)
+    jobs = [job for table in tables for job in table.jobs]
+    untrained = [] if train else [job for job in jobs if StageFolder(job.folder).trained is None]
+    if untrained and len(untrained) == len(jobs):
+        raise RunsError(f"{jobs[0].name} seed {jobs[0].seed} is not trained in {output}, nor any other stage of the "
+                        "bench. Train them: harness bench")  # fmt: skip
+    observe(BenchStarted(jobs))
+    schedule = _Schedule(tables, observe, {job.key for job in untrained})
     for job, outcome in executor.run(schedule.ready, lambda job, event: observe(JobEvent(job, event))):
         schedule.finish(job, outcome)
     record = {
-        "id": runs.digest([plan.model_dump(mode="json"), [job.key for table in tables for job in table.jobs]])[:12],
+        "id": runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "plan": plan.model_dump(mode="json"),
         "tables": [table.record(output) for table in tables],
@@ -148,12 +151,13 @@ class _Table:
 class _Schedule:
     """Which jobs are left, and which of them can begin: those whose parent is done."""
 
-    def __init__(self, tables: Sequence[_Table], observe: Observe) -> None:
+    def __init__(self, tables: Sequence[_Table], observe: Observe, untrained: Set[str] = frozenset()) -> None:
         self._tables = {job: table for table in tables for job in table.jobs}
         self._waiting = list(self._tables)
         self._running: set[str] = set()  # keys: a stage is never trained twice at once
-        self._failed: dict[tuple[_Table, str], str] = {}  # table and key → name
+        self._failed: dict[tuple[_Table, str], str] = {}  # table and key → what its children say
         self._observe = observe
+        self._untrained = untrained  # keys of what is not to be trained now
 
     def ready(self) -> StageJob | None:
         """The first job that can begin and has something to do; None: there is none now."""
@@ -174,7 +178,10 @@ class _Schedule:
         """Note what became of a job."""
         self._running.discard(job.key)
         if isinstance(outcome, StageFailure):
-            self._failed[self._tables[job], job.key] = job.name
+            first = outcome.error.startswith(CHILD_OF)
+            self._failed[self._tables[job], job.key] = (
+                outcome.error if first else f"{CHILD_OF}{job.name} failed: {outcome.error}"
+            )
         self._tables[job].outcomes[job] = outcome
         self._observe(JobEvent(job, JobDone(outcome, reused)))
 
@@ -182,8 +189,10 @@ class _Schedule:
         return StageFolder(job.folder).result(job.key, self._tables[job].scores(job))
 
     def _blocked(self, job: StageJob) -> StageFailure | None:
-        parent = self._failed.get((self._tables[job], job.identity.parent or ""))
-        return StageFailure(job.key, f"its parent {parent} failed") if parent else None
+        if job.key in self._untrained:
+            return StageFailure(job.key, "it is not trained: run its bench again")
+        reason = self._failed.get((self._tables[job], job.identity.parent or ""))
+        return StageFailure(job.key, reason) if reason else None
 
 
 def _table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> _Table:
@@ -225,6 +234,9 @@ def _chain(
     weights = Path(plan.weights) if plan.weights and entry.backbone else None
     done: dict[str, StageJob] = {}
     for stage in entry.method.stages(entry.options):
+        if stage.fit is not None and dataset.train is None:
+            raise HarnessError(f"{dataset.spec.name} has no base classes to train {entry.label} on: train on another "
+                               f"dataset, with --test-dataset {source.dataset}")  # fmt: skip
         parent = done[stage.parent] if stage.parent else None
         selects = dataset.val is not None and options.get("selection") == "best-val" and "selection" in stage.reads
         identity = StageIdentity(

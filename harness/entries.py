@@ -33,14 +33,19 @@ class Entry:
     transductive: bool = False  # it, or its head, looks at all queries of an episode at once
 
     def changed_for(self, stage: str) -> list[str]:
-        """Those of ``changed`` that decide a stage: that it reads, or one that it is trained from."""
+        """Those of ``changed`` that decide a stage."""
+        reads = self.reads(stage)
+        return [name for name in self.changed if name in reads]
+
+    def reads(self, stage: str) -> set[str]:
+        """The options that decide a stage: that it reads, or one that it is trained from."""
         stages = {each.name: each for each in self.method.stages(self.options)}
         reads: set[str] = set()
         before: str | None = stage
         while before is not None:
             reads.update(stages[before].reads)
             before = stages[before].parent
-        return [name for name in self.changed if name in reads]
+        return reads
 
 
 def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
@@ -53,8 +58,6 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
     asked = _asked(plan, catalogue)
     labels = [label for label, _, _ in asked]
     overrides = _by_label(plan.set, labels, "--set")
-    if plan.transform is not None:
-        transforms.check(plan.transform)
     if plan.weights is not None and not Path(plan.weights).is_file():
         raise HarnessError(f"--weights {plan.weights}: no such file")
     swept = _by_label(plan.sweep, labels, "--sweep")
@@ -160,7 +163,9 @@ def choose_head(plan: BenchPlan, method: MethodSpec) -> Head | None:
         return None
     head = method.head if plan.classifier == NATIVE else Head(plan.classifier, "l2", 1)
     changes: dict[str, Any] = {"transform": plan.transform, "views": plan.views}
-    return replace(head, **{name: value for name, value in changes.items() if value is not None})
+    head = replace(head, **{name: value for name, value in changes.items() if value is not None})
+    transforms.check(head.transform)
+    return head
 
 
 def episode_specs(plan: BenchPlan) -> Sequence[EpisodeSpec]:

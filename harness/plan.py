@@ -73,14 +73,26 @@ class BenchPlan(BaseModel):
 
 
 def validated(values: Mapping[str, Any]) -> BenchPlan:
-    """Raises HarnessError where a value has the wrong type or is out of range."""
+    """Raises HarnessError where a value has the wrong type, is out of range, or does not go with another."""
     try:
-        return BenchPlan.model_validate(values)
+        plan = BenchPlan.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
         what = first["msg"].removeprefix("Value error, ")
         raise HarnessError(f"--{name} = {first['input']!r}: {what[0].lower()}{what[1:]}") from None
+
+    if plan.train_on == "trainval" and "best-val" in _selections(plan):
+        raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
+    if plan.score_on == "val" and (plan.train_on != "train" or plan.test_dataset is not None):
+        raise HarnessError("--score-on val scores on the dataset's own validation classes: drop --train-on trainval "
+                           "and --test-dataset")  # fmt: skip
+    return plan
+
+
+def _selections(plan: BenchPlan) -> list[Any]:
+    swept = [(name, value) for name, values in plan.sweep.items() for value in values]
+    return [value for name, value in (*plan.set.items(), *swept) if name.endswith(".selection")]
 
 
 def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
@@ -98,6 +110,9 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise HarnessError(f"the plan {path} is not valid TOML: {error}") from None
     values = {name.replace("-", "_"): value for name, value in values.items()}
+    for name in ("set", "sweep"):
+        if not isinstance(table := values.get(name, {}), dict) or any("." not in key for key in _flat(table)):
+            raise HarnessError(f"the plan {path}: [{name}] is a table of LABEL.OPTION = VALUE, found {table!r}")
     tables = {name: {**_flat(values.get(name, {})), **overrides.get(name, {})} for name in ("set", "sweep")}
     values.update({**overrides, **tables})
     for name in values:
@@ -111,13 +126,7 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
     values["sweep"] = {
         name: value if isinstance(value, (list, tuple)) else [value] for name, value in values["sweep"].items()
     }
-    plan = validated(values)
-    if plan.train_on == "trainval" and any(key.endswith(".selection") for key in (*plan.set, *plan.sweep)):
-        raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
-    if plan.score_on == "val" and (plan.train_on != "train" or plan.test_dataset is not None):
-        raise HarnessError("--score-on val scores on the dataset's own validation classes: drop --train-on trainval "
-                           "and --test-dataset")  # fmt: skip
-    return plan
+    return validated(values)
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:

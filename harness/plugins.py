@@ -75,13 +75,14 @@ class Catalogue:
 
     def add(self, plugin: str, module: Any, name: str = "") -> None:
         """Take in what ``module`` offers; if it breaks the contract, none of it, and list it in ``broken``."""
+        own = f"{plugin}:{name}" if self._manager.has_plugin(plugin) else plugin  # of one distribution may come several
         try:
             with standard_output_kept():
-                self._register(plugin, module)
-                offers = list(self._offers_of(plugin))
+                self._register(own, module)
+                offers = list(self._offers_of(own))
         except (Exception, SystemExit) as error:
-            if self._manager.has_plugin(plugin):
-                self._manager.unregister(name=plugin)
+            if self._manager.get_plugin(own) is module:
+                self._manager.unregister(name=own)
             self.broken.append(Broken(plugin, one_line(error), name or plugin))
             return
         for kind, spec in offers:

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, get_args, get_origin
 from harness.errors import HarnessError
 from harness.randomness import derive
 
-STARTUP_TRIALS = 5  # proposed at random before the sampler has something to learn from
+STARTUP_TRIALS = 5  # the preset's own and four at random, before the sampler has something to learn from
+MOST_ATTEMPTS = 200  # to find values that are new
 DIGITS = 4  # significant digits of a value from a range
 INSTALL = "harness tune needs Optuna: pip install 'fsl-harness[tune]'"
 
@@ -161,8 +162,7 @@ def propose(
         ),
         *(trial(values, states.RUNNING) for values in pending),
     ]
-    attempt = 0
-    while True:
+    for attempt in range(MOST_ATTEMPTS):
         own_seed = derive(seed, "tune", len(before), attempt) % 2**32
         sampler = (
             optuna.samplers.RandomSampler(own_seed)  # the other one may insist on what it knows to be good
@@ -175,7 +175,7 @@ def propose(
         values = {name: each.decode(asked[name]) for name, each in space.items()}
         if as_json(values) not in known:
             return values
-        attempt += 1
+    return None  # a narrow range has few values of so many digits
 
 
 def require_optuna() -> Any:

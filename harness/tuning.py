@@ -26,7 +26,7 @@ from harness.entries import Entry, entries
 from harness.errors import HarnessError
 from harness.events import BenchStarted, Note
 from harness.execution.job import DataSource
-from harness.files import read_json, write_json, write_text
+from harness.files import read_record, write_json, write_text
 from harness.plan import BenchPlan
 from harness.runs import StageFolder, digest
 from harness.search_space import Choices, Space, as_json, propose, require_optuna
@@ -241,11 +241,20 @@ def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str,
     found: dict[str, Space] = {}
     for name, space in search.space.items():
         held = [_entry(plan, {name: value}, catalogue) for value in space.extremes]
-        for entry in held:
-            _row(search, entry)
         values = tuple(entry.options.model_dump(mode="json")[name.partition(".")[2]] for entry in held)
-        found[name] = Choices(values) if isinstance(space, Choices) else space
+        chosen = {as_json(value): value for value in values}  # 0 and 0.0 of a float are one value
+        if len(chosen) < 2:
+            raise HarnessError(f"--set {name}: its values are all {next(iter(chosen))}, so there is nothing to search")
+        found[name] = Choices(tuple(chosen.values())) if isinstance(space, Choices) else space
+        for entry in held:
+            _refuse_unread(name.partition(".")[2], entry, _row(search, entry).partition("/")[2])
     return found
+
+
+def _refuse_unread(option: str, entry: Entry, stage: str) -> None:
+    """Raises HarnessError where ``option`` decides nothing about the stage that is scored."""
+    if option not in entry.reads(stage or entry.method.stages(entry.options)[-1].name):
+        raise HarnessError(f"{entry.label}/{stage} does not read {option!r}: all its values would do alike")
 
 
 def _entry(plan: BenchPlan, values: Mapping[str, Any], catalogue: Catalogue) -> Entry:
@@ -282,19 +291,26 @@ def _identity(about: Mapping[str, Any]) -> str:
 def _alone(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise HarnessError(f"another process is at work on the search in {folder}: wait for it") from None
     except OSError as error:
         raise HarnessError(f"cannot write to {folder}: {error.strerror}. Choose another --output") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _trials(folder: Path) -> list[Trial]:
     path = folder / "search.json"
-    return [Trial(**trial) for trial in read_json(path)["trials"]] if path.exists() else []
+    try:
+        return [Trial(**trial) for trial in read_record(path, "trials")["trials"]] if path.exists() else []
+    except TypeError:
+        raise HarnessError(f"{path} is damaged. Delete it and run the same command again") from None
 
 
 def _keep(folder: Path, about: Mapping[str, Any], trials: Sequence[Trial]) -> None:

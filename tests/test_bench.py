@@ -123,7 +123,16 @@ def test_another_classifier_trains_nothing(run_bench, tmp_path):
     assert {stage["head"]["classifier"] for stage in record["tables"][0]["stages"]} == {"cosine"}
 
 
-def test_scoring_only_refuses_what_is_not_trained(run_bench):
+def test_scoring_only_makes_a_failed_row_of_what_is_not_trained(run_bench):
+    run_bench(methods=("rfs",), set={"rfs.generations": 0})
+    record = run_bench(methods=("rfs",), train=False)
+    assert [stage["failure"] for stage in record["tables"][0]["stages"]] == [
+        None,
+        "it is not trained: run its bench again",
+    ]
+
+
+def test_scoring_only_refuses_where_nothing_is_trained(run_bench):
     with pytest.raises(RunsError, match="rfs/simple seed 0 is not trained"):
         run_bench(train=False)
 
@@ -147,7 +156,7 @@ def test_a_stage_that_fails_is_a_row_and_so_are_its_children(run_bench, catalogu
     outcomes = {job.name: event.outcome for job, event in happened(events, JobDone)}
     assert isinstance(outcomes["bad/simple"], StageFailure)
     assert "not finite" in outcomes["bad/simple"].error
-    assert outcomes["bad/distill-1"].error == "its parent bad/simple failed"
+    assert outcomes["bad/distill-1"].error.startswith("its parent bad/simple failed: the loss is not finite")
     assert isinstance(outcomes["skd/gen1"], StageResult)
     report = Report.of([(tmp_path / "runs", record)])
     assert len(report.failures) == 2

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -205,7 +206,8 @@ def test_the_other_examples_of_the_page_run_too(tmp_path, monkeypatch, capsys):
     for block in blocks("adding_a_method.md"):
         if block["language"] == "python" and not block["file"]:
             exec(block["code"], scope)
-    catalogue = Catalogue([("tracker", scope["Tracker"]())])
+    tracker = SimpleNamespace(**{name: value for name, value in scope.items() if name.startswith("harness_")})
+    catalogue = Catalogue([("tracker", tracker)])
     where = {"label": "rfs", "stage": "simple", "seed": 0}
     catalogue.notify("harness_epoch_done", pytest.fail, epoch=1, metrics={"loss": 0.5}, **where)
     catalogue.notify("harness_stage_done", pytest.fail, result=StageFailure("key", "no luck"), **where)

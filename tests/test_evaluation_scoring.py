@@ -144,6 +144,15 @@ def test_an_episodic_learner_is_scored_like_the_head_that_it_imitates(
     assert first.support_labels.bincount(minlength=4) if first.support_labels.ndim == 1 else True
 
 
+def test_without_a_head_a_learner_that_could_embed_too_predicts() -> None:
+    class Both(Episodic):
+        def embed(self, images: Tensor) -> Tensor:
+            raise AssertionError("the head decides, and there is none")
+
+    [score] = evaluate(Both(), SPLIT, [sample()], None, None)
+    np.testing.assert_array_equal(score.accuracies, evaluate(Episodic(), SPLIT, [sample()], None, None)[0].accuracies)
+
+
 def test_centring_uses_the_base_classes_and_is_cached(tmp_path: Path) -> None:
     base = make_split("train", seed=1)
     head, cache = Head("cosine", "centre+l2"), tmp_path / "features.safetensors"

@@ -11,7 +11,7 @@ from harness.entries import entries
 from harness.errors import HarnessError, UnknownName
 from harness.notation import comma_list, parse_budget, parse_setting, parse_settings
 from harness.options import resolve
-from harness.plan import BenchPlan, load_plan
+from harness.plan import BenchPlan, load_plan, validated
 
 
 def plan_file(tmp_path, text):
@@ -116,6 +116,21 @@ def test_a_plan_file_takes_numbers_as_the_command_line_does(tmp_path):
 def test_a_list_of_numbers_that_is_none_is_told(text, message):
     with pytest.raises(HarnessError, match=re.escape(message)):
         comma_list(text, int, "--seeds")
+
+
+@pytest.mark.parametrize("text", ["set = 3\n", "[set]\nrfs = 5\n", 'sweep = "x"\n'])
+def test_a_plan_whose_settings_are_no_table_is_told(tmp_path, text):
+    path = plan_file(tmp_path, text)
+    with pytest.raises(HarnessError, match=r"is a table of LABEL\.OPTION = VALUE, found"):
+        load_plan(path, {})
+
+
+def test_what_does_not_go_together_is_refused_wherever_it_comes_from():
+    with pytest.raises(HarnessError, match="--score-on val scores on the dataset's own validation classes"):
+        validated({"score_on": "val", "test_dataset": "CIFAR-FS"})
+    with pytest.raises(HarnessError, match="leaves no validation classes"):
+        validated({"train_on": "trainval", "sweep": {"rfs.selection": ("last", "best-val")}})
+    assert validated({"train_on": "trainval", "set": {"rfs.selection": "last"}}).train_on == "trainval"
 
 
 def test_a_setting_given_twice_is_refused():

@@ -173,6 +173,15 @@ def test_a_hook_may_return_nothing_or_a_generator():
     assert list(catalogue.methods) == ["mine"]
 
 
+def test_one_distribution_may_bring_several_plugins_of_which_one_is_broken():
+    plugins = [offering(harness_methods=[a_method("one")]), offering(harness_methods=5), offering(harness_methods=[])]
+    catalogue = Catalogue([])
+    for name, plugin in zip(("first", "second", "third"), plugins, strict=True):
+        catalogue.add("harness-both", plugin, name)
+    assert list(catalogue.methods) == ["one"]
+    assert [(broken.plugin, broken.name) for broken in catalogue.broken] == [("harness-both", "second")]
+
+
 def test_a_misspelt_hook_is_told_with_a_suggestion():
     assert "unknown hook 'harness_method'. Did you mean 'harness_methods'?" in reason(offering(harness_method=[]))
 
@@ -345,4 +354,7 @@ def test_a_plugin_may_offer_every_kind(tmp_path):
     assert catalogue.classifier("guess").title == "chance"
     assert render(Report([]), "count", catalogue) == "0\n"
     assert format_of(tmp_path / "table.count", catalogue) == "count"
-    assert format_of(tmp_path / "table.txt", catalogue) == "markdown"
+    assert format_of(tmp_path / "TABLE.COUNT", catalogue) == "count"
+    assert format_of(tmp_path / "table", catalogue) == "markdown"
+    with pytest.raises(UnknownName, match=r"unknown ending of a report's file '\.docx'"):
+        format_of(tmp_path / "table.docx", catalogue)

@@ -177,3 +177,10 @@ def test_waiting_for_a_lock_is_told(tmp_path):
         assert told == ["waiting"]
     thread.join()
     assert told == ["waiting", "in"]
+
+
+def test_losses_may_have_any_name(tmp_path):
+    history = [{"loss": 1.5, 'a,b "c"': 0.25}, {"loss": 1.0}]
+    folder = StageFolder(tmp_path)
+    folder.save_metrics(history)
+    assert folder.metrics == history

@@ -135,6 +135,14 @@ def test_values_proposed_together_differ_and_keep_away_from_each_other():
     assert propose({"x": Choices((1, 2))}, [({"x": 1}, 0.5)], 0, [{"x": 2}]) is None
 
 
+def test_a_narrow_range_ends_when_its_values_are_tried():
+    pytest.importorskip("optuna")
+    space, tried = {"x": Range(1.0, 1.001)}, []  # 1.0 and 1.001 at four digits
+    while (values := propose(space, tried, 0)) is not None:
+        tried.append((values, 0.5))
+    assert sorted(values["x"] for values, _ in tried) == [1.0, 1.001]
+
+
 def test_the_search_learns_where_it_is_high():
     pytest.importorskip("optuna")
     tried = []
@@ -183,7 +191,7 @@ def test_unbalanced_episodes_count_as_settings_of_their_own(run_tune, catalogue,
     """A transductive method is scored on them too, in an order of its own."""
     rfs = catalogue.methods["rfs"]
     catalogue.methods["rfs"] = replace(rfs, transductive=True)
-    found = run_tune({"rfs.temperature": Choices((2, 4))}, 1, methods=("rfs",), stage="simple")
+    found = run_tune({"rfs.momentum": Choices((0.8, 0.9))}, 1, methods=("rfs",), stage="simple")
     settings = found.trials[0].settings
     assert len(settings) == 4
     (folder,) = (tmp_path / "runs").glob("stages/tiny/rfs-simple*")
@@ -348,6 +356,8 @@ def test_the_best_values_are_a_plan_whose_stages_are_trained(run_tune, run_bench
         ({"skd.beta": Range(-1, 1)}, {}, "skd.beta = -1"),
         ({"skd.twin": Choices(("90", "91"))}, {}, "skd.twin = '91'"),
         (BETA, {"stage": "gen2"}, "no stage 'gen2'"),
+        (BETA, {"stage": "gen0"}, "skd/gen0 does not read 'beta'"),
+        ({"skd.beta": Choices((0, 0.0))}, {}, "its values are all 0.0"),
         (BETA, {"dataset": ("tiny", "glyphs")}, "one dataset"),
         (BETA, {"methods": ("skd", "rfs")}, "one method"),
         (BETA, {"train_on": "trainval"}, "validation classes"),

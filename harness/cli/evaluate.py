@@ -22,6 +22,7 @@ def evaluate(
     episode_seed: Annotated[int | None, typer.Option(help="Seed of test episodes and views.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Row to compare all others with.")] = None,
     test_dataset: Annotated[str | None, typer.Option(help="Test on the novel classes of another dataset.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels, for --test-dataset folder:PATH.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     executor: Annotated[str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.")] = "local",
@@ -39,16 +40,16 @@ def evaluate(
     from harness.plan import validated
     from harness.plugins import Catalogue
     from harness.reports import Report, render
-    from harness.runs import find_benches
+    from harness.runs import find_bench
 
     given: dict[str, Any] = {
         "classifier": classifier, "transform": transform, "views": views,
         "shots": shots and comma_list(shots, int, "--shots"), "way": way and comma_list(way, int, "--way"),
         "queries": queries, "episodes": episodes, "episode_seed": episode_seed, "baseline": baseline,
-        "test_dataset": test_dataset, "device": device, "threads": threads,
+        "test_dataset": test_dataset, "image_size": image_size, "device": device, "threads": threads,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
-    plan = validated({**find_benches(runs, bench)[-1]["plan"], **changes})
+    plan = validated({**find_bench(runs, bench)["plan"], **changes})
     catalogue = Catalogue.discover()
     with Display(catalogue) as display:
         workers = make_executor(executor, catalogue)

@@ -23,16 +23,16 @@ def power(
     from tabulate import tabulate
 
     from harness.reports.planning import requirements
-    from harness.runs import find_benches
+    from harness.runs import find_bench
 
     if not 0 < difference < 100 or not 0 < goal < 1:
         raise HarnessError(f"--difference {difference} must be in 0..100 points, --goal {goal} in 0..1")
-    record = find_benches(runs, bench)[-1]
+    record = find_bench(runs, bench)
     lines = requirements(runs, record, baseline, difference / 100, goal)
     typer.echo(tabulate(pd.DataFrame(lines), headers="keys", tablefmt="github", showindex=False))
     typer.echo(
-        f"\nTo resolve {difference:g} points with probability {goal:g} at the 5 % level (of one test: Holm's "
-        "correction over a table asks for more), on open episodes, from the variances of this bench. Under 3 seeds the "
-        "claim is about these weights."
+        f"\nTo resolve {difference:g} point{'' if difference == 1 else 's'} with probability {goal:g} at the 5 % level "
+        "(of one test: Holm's correction over a table asks for more), on open episodes, from the variances of bench "
+        f"{record['id']}. Under 3 seeds the claim is about these weights."
     )
     return 0

@@ -108,10 +108,7 @@ def cross(train: Dataset, test: Dataset) -> Dataset:
                 f"{len(shared)} novel classes of {test.spec.name} are among the {split.name} classes of "
                 f"{train.spec.name}, {shared[0]!r} first: they would be no novel classes; choose another --test-dataset"
             )
-    notes = (f"tested on the novel classes of {test.spec.name}",)
-    return replace(
-        train, test=test.test, notes=(*train.notes, *(n for n in test.notes if n not in train.notes), *notes)
-    )
+    return replace(train, test=test.test, notes=(*train.notes, *(n for n in test.notes if n not in train.notes)))
 
 
 def _size(split: Split) -> str:

@@ -89,8 +89,8 @@ def _fetch_one(remote: Remote, md5: str, folder: Path, progress: Progress | None
                 kept = part.stat().st_size if part.exists() else 0
                 reason = getattr(error, "reason", None) or error
                 raise DataError(
-                    f"{remote.url} cannot be fetched ({reason}); {kept / 1e6:,.1f} MB of it are kept and the same "
-                    "command continues from there"
+                    f"{remote.url} cannot be fetched ({reason})"
+                    + (f"; {kept / 1e6:,.1f} MB of it are kept and the same command continues from there" * bool(kept))
                 ) from None
         time.sleep(PAUSE * 2**attempt)
     found = _md5(part)

@@ -94,7 +94,7 @@ def _download(spec: DatasetSpec, remotes: Sequence[Remote], folder: Path, reques
             fetch(remotes, folder, request.say, request.progress)
     except DataError as error:
         by_hand = " ".join(remote.url for remote in remotes)
-        command = f"harness data prepare {spec.name} --source FOLDER"
+        command = f"harness data prepare {spec.name} --source FOLDER --data-root {request.root}"
         raise DataError(f"{error}. Or fetch by hand into a FOLDER: {by_hand} and run: {command}") from None
 
 

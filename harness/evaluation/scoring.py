@@ -71,7 +71,8 @@ def evaluate(
     if isinstance(learner, torch.nn.Module):
         learner.eval()
     source = ViewSource(split, augmentation, view_seed, device, head.views if head else 1)
-    if isinstance(learner, Embedder):
+    by_itself = head is None and isinstance(learner, EpisodicLearner)
+    if isinstance(learner, Embedder) and not by_itself:
         if head is None or classifier is None:
             raise PluginError(f"{type(learner).__name__} embeds images, so its method needs a head to classify them")
         centred = "centre" in transforms.check(head.transform)

@@ -39,7 +39,7 @@ class DataSource:
         if self.test_dataset is not None:
             dataset = combine.cross(dataset, self._one(catalogue, self.test_dataset))
         if self.score_on == "val":
-            dataset = replace(dataset, test=None, notes=(*dataset.notes, "scored on the validation classes"))
+            dataset = replace(dataset, test=None)
         return combine.trainval(dataset) if self.train_on == "trainval" else dataset
 
     def scored(self, dataset: Dataset) -> Split:

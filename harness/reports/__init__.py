@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import UnknownName
 from harness.types import ReporterSpec
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def _lazy(module: str, function: str) -> Callable[[Any], str]:
 
 
 SPECS = (
-    ReporterSpec("markdown", "tables for reading, with their conditions", _lazy("table", "markdown"), (".md",)),
+    ReporterSpec("markdown", "tables for reading, with their conditions", _lazy("table", "markdown"), (".md", ".txt")),
     ReporterSpec("csv", "a line for each row, setting and interval", _lazy("values", "csv"), (".csv",)),
     ReporterSpec("json", "everything, for programs", _lazy("values", "to_json"), (".json",)),
     ReporterSpec("latex", "booktabs tables", _lazy("latex", "latex"), (".tex",)),
-    ReporterSpec("html", "one page with plots; needs fsl-harness[html]", _lazy("html", "html"), (".html",)),
+    ReporterSpec("html", "one page with plots; needs fsl-harness[html]", _lazy("html", "html"), (".html", ".htm")),
 )
 
 
@@ -51,8 +52,9 @@ def render(report: Report, format_name: str, catalogue: Catalogue) -> str:
 
 
 def format_of(path: Path, catalogue: Catalogue) -> str:
-    """The format that a file's ending asks for; markdown where none does."""
-    for reporter in catalogue.reporters.values():
-        if path.suffix in tuple(reporter.suffixes):
-            return reporter.name
-    return "markdown"
+    """The format that a file's ending asks for; markdown where it has none. Raises UnknownName for any other."""
+    by_ending = {ending: reporter.name for reporter in catalogue.reporters.values() for ending in reporter.suffixes}
+    ending = path.suffix.lower()
+    if ending and ending not in by_ending:
+        raise UnknownName("ending of a report's file", ending, by_ending, "Endings (or say --format)")
+    return by_ending.get(ending, "markdown")

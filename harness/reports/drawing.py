@@ -28,6 +28,7 @@ INTERVALS = {  # name → (colour, marker, what it is about)
 }
 PANEL = 2.7  # inches, width
 ROW = 0.34  # inches, height
+LETTER, HANDLE = 0.065, 0.6  # inches, width of a letter and of the sign before an entry of a legend
 
 
 def columns(n: int) -> int:
@@ -79,6 +80,8 @@ def whisker(
     if math.isfinite(half):
         line = ((x, x), (y - half, y + half)) if upright else ((x - half, x + half), (y, y))
         panel.plot(*line, color=colour, lw=1.4, solid_capstyle="butt", zorder=3)
+    else:  # from edge to edge
+        (panel.axvline if upright else panel.axhline)(at, color=colour, lw=1.0, ls=":", alpha=0.6, zorder=2)
     face = panel.figure.get_facecolor() if hollow else colour
     panel.plot(x, y, marker=marker, ms=4.5, mew=1.2, mec=colour, mfc=face, ls="", zorder=4)
 
@@ -95,14 +98,16 @@ def looks_of(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, str, Any, str]], columns: int) -> None:
-    """Below the panels. Each entry: colour, marker, face of the marker, text."""
+    """Below the panels, in up to ``columns``. Each entry: colour, marker, face of the marker, text."""
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=colour, marker=marker, mfc=face, ms=4.5, mew=1.2, lw=1.4, label=text)
         for colour, marker, face, text in entries
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    widest = max(len(text) for *_, text in entries) * LETTER + HANDLE
+    fitting = int(figure.get_figwidth() / widest)
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, min(columns, fitting)))
 
 
 def log_axis(panel: Axes, values: Sequence[float], ticks: Mapping[float, str]) -> None:

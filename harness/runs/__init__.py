@@ -12,7 +12,7 @@ OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
 OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
 """
 
-from harness.runs.benches import find_benches, load_benches, save_bench, writable
+from harness.runs.benches import find_bench, find_benches, load_benches, save_bench, writable
 from harness.runs.identity import SCORING_VERSION, TRAINING_VERSION, StageIdentity, digest, score_key
 from harness.runs.stages import KeptScore, StageFolder
 
@@ -23,6 +23,7 @@ __all__ = [
     "StageFolder",
     "StageIdentity",
     "digest",
+    "find_bench",
     "find_benches",
     "load_benches",
     "save_bench",

@@ -44,12 +44,20 @@ def find_benches(output: Path, which: str = "last") -> list[dict[str, Any]]:
     return chosen
 
 
-def writable(output: Path) -> None:
-    """Raises RunsError where ``output`` cannot be made or written."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunsError(f"cannot write to {output}: {error.strerror}. Choose another --output") from None
+def find_bench(output: Path, which: str = "last") -> dict[str, Any]:
+    """The bench of an ID, or the ``last`` one. Raises RunsError where there is none, or ``all`` are asked for."""
+    if which == "all":
+        raise RunsError("--bench all is for harness report: give the ID of one bench, or 'last'")
+    return find_benches(output, which)[0]
+
+
+def writable(*folders: Path) -> None:
+    """Raises RunsError where a folder cannot be made or written."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.write_bytes(b"")
+            probe.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunsError(f"cannot write to {folder}: {error.strerror}. Choose another --output") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -75,21 +76,20 @@ class StageFolder:
     def save_metrics(self, history: Sequence[Mapping[str, float]]) -> None:
         """``metrics.csv``: a line an epoch, a column a metric."""
         columns = list(dict.fromkeys(name for row in history for name in row))
-        lines = [columns, *([repr(row[name]) if name in row else "" for name in columns] for row in history)]
-        write_text(self.path / "metrics.csv", "".join(",".join(line) + "\n" for line in lines))
+        text = io.StringIO()
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows({name: repr(value) for name, value in row.items()} for row in history)
+        write_text(self.path / "metrics.csv", text.getvalue())
 
     @property
     def metrics(self) -> list[dict[str, float]]:
         """What ``metrics.csv`` holds, an epoch each; empty where nothing was trained."""
         path = self.path / "metrics.csv"
         try:
-            header, *lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else [""]
-            columns = header.split(",")
-            return [
-                {name: float(value) for name, value in zip(columns, line.split(","), strict=True) if value}
-                for line in lines
-            ]
-        except ValueError:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            return [{name: float(value) for name, value in line.items() if value} for line in csv.DictReader(lines)]
+        except (ValueError, TypeError, csv.Error):
             raise RunsError(f"{path} is damaged. Delete it to do without the learning curve") from None
 
     def save_trained(self, learner: Learner, record: Mapping[str, Any]) -> None:
