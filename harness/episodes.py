@@ -51,7 +51,7 @@ def _check(split: Split, spec: EpisodeSpec, n_episodes: int) -> None:
     if spec.n_way > split.n_classes:
         raise HarnessError(
             f"{spec} needs {spec.n_way} classes, but the {split.name} split has {split.n_classes}: "
-            f"lower n_way (--way) to {split.n_classes} or less"
+            + (f"lower n_way (--way) to {split.n_classes} or less" if split.n_classes > 1 else "episodes need two")
         )
     sizes = np.bincount(split.labels, minlength=split.n_classes)
     smallest = int(sizes.argmin())

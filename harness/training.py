@@ -173,6 +173,8 @@ class Trainer:
         with counter or nullcontext():
             run.optimiser.zero_grad(set_to_none=True)
             losses = run.loss(run.network, batch)
+            if not isinstance(losses, Mapping):
+                raise PluginError(f"the loss function returned a {type(losses).__name__}: return {{'loss': …}}")
             if "loss" not in losses:
                 raise PluginError(f"the losses {', '.join(losses) or '(none)'} have none named 'loss' to minimise")
             run.fabric.backward(losses["loss"])

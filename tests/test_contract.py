@@ -376,6 +376,14 @@ def test_an_episodic_learner_that_keeps_the_contract_passes():
     check_method(episodic())
 
 
+def test_an_episodic_learner_may_embed_too():
+    class Both(Nearest):
+        def embed(self, images):
+            raise AssertionError("its method has no head")
+
+    check_method(method(lambda context: Both(lambda query: query), None, reads=(), head=None, uses_backbone=False))
+
+
 def test_an_episodic_learner_that_sees_other_episodes_is_found():
     with pytest.raises(PluginError, match="an episode alone has other scores"):
         check_method(episodic(lambda query: query - query.mean(dim=(0, 1), keepdim=True)))

@@ -184,7 +184,7 @@ def cost(table: Table) -> Plot | None:
     legend(figure, [(*looks[row.name], looks[row.name][0], row.name) for row in trained], columns=min(4, len(trained)))
     caption = (
         "Accuracy (closed 95 % interval) against what it cost, the stages that a row was trained from included. A line "
-        "joins the stages of a method; floors are dashed."
+        "joins the stages of a method; equal costs stand side by side; floors are dashed."
     )
     return Plot("cost", caption, figure)
 
@@ -201,13 +201,27 @@ def _floor_lines(panel: Axes, floors: Sequence[Row], spec: EpisodeSpec) -> None:
 def _cost_points(
     panel: Axes, rows: Sequence[Row], spec: EpisodeSpec, attribute: str, looks: Mapping[str, tuple[str, str]]
 ) -> None:
+    places = dict(
+        zip((row.name for row in rows), _side_by_side([getattr(row, attribute) for row in rows]), strict=True)
+    )
     for label in dict.fromkeys(row.label for row in rows):
         chain = [row for row in rows if row.label == label]
-        xs = [getattr(row, attribute) for row in chain]
+        xs = [places[row.name] for row in chain]
         means = [100 * row.cells[spec].intervals["closed"].mean for row in chain]
         panel.plot(xs, means, color=looks[chain[0].name][0], lw=0.8, alpha=0.6)
         for x, row in zip(xs, chain, strict=True):
             whisker(panel, x, row.cells[spec].intervals["closed"], *looks[row.name], upright=True)
+
+
+def _side_by_side(values: Sequence[float]) -> list[float]:
+    """``values`` with equal ones moved apart by 2 % each, so that on a logarithmic axis no whisker hides another."""
+    places: list[float] = []
+    for value in values:
+        place = value
+        while any(abs(place / taken - 1) < 0.015 for taken in places):
+            place *= 1.02
+        places.append(place)
+    return places
 
 
 def learning_curves(table: Table) -> Plot | None:

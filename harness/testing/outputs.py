@@ -19,7 +19,7 @@ N_EPISODES = 3
 class Probe:
     """The same images and episodes for every learner of a check. Called with a learner: its outputs on them."""
 
-    def __init__(self, data: Dataset, transductive: bool) -> None:
+    def __init__(self, data: Dataset, transductive: bool, by_itself: bool = False) -> None:
         split = data.test or data.train
         assert split is not None
         spec = EpisodeSpec(min(5, split.n_classes), 1, 4)
@@ -34,6 +34,7 @@ class Probe:
             np.ascontiguousarray(split.images[:: max(1, len(split) // N_IMAGES)][:N_IMAGES])
         )
         self._transductive = transductive
+        self._by_itself = by_itself  # its method has no head: it predicts, even if it could embed too
         self.claims: Mapping[str, Callable[[Any], str | None]] = {
             "its outputs are finite float32 of the right shape": self._shape,
             "its outputs repeat themselves": self._repeats,
@@ -45,9 +46,12 @@ class Probe:
         """Features (N, D) of an ``Embedder``, scores (E, Q, n_way) of an ``EpisodicLearner``."""
         if isinstance(learner, torch.nn.Module):
             learner.eval()
-        if isinstance(learner, Embedder):
+        if self._embeds(learner):
             return self._embed(learner, self._images)
         return self._predict(learner, self._batch)
+
+    def _embeds(self, learner: Any) -> bool:
+        return isinstance(learner, Embedder) and not (self._by_itself and isinstance(learner, EpisodicLearner))
 
     def _embed(self, learner: Embedder, images: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -66,7 +70,7 @@ class Probe:
 
     def _shape(self, learner: Any) -> str | None:
         found = self(learner)
-        if isinstance(learner, Embedder):
+        if self._embeds(learner):
             wanted, fits = f"({N_IMAGES}, D)", found.ndim == 2 and len(found) == N_IMAGES
         else:
             shape = (*self._batch.query.shape[:2], self._batch.n_way)
@@ -82,7 +86,7 @@ class Probe:
 
     def _independent(self, learner: Any) -> str | None:
         whole = self(learner)
-        if isinstance(learner, Embedder):
+        if self._embeds(learner):
             alone = torch.cat([self._embed(learner, self._images[i : i + 1]) for i in range(N_IMAGES)])
             return None if near(whole, alone) else "an image alone has other features: is BatchNorm in eval mode?"
         if not near(whole[:1], self._predict(learner, self._part(slice(0, 1)))):
@@ -97,7 +101,7 @@ class Probe:
     def _unchanged(self, learner: Any) -> str | None:
         before = {name: value.clone() for name, value in learner.state_dict().items()}
         images, query = self._images.clone(), self._batch.query.clone()
-        if isinstance(learner, Embedder):
+        if self._embeds(learner):
             with torch.inference_mode():
                 learner.embed(self._images)
         else:

@@ -40,7 +40,7 @@ class Trial:
         self._data = dataset or tiny_dataset()
         self._options = options
         self._folder = folder
-        self._probe = Probe(self._data, spec.transductive)
+        self._probe = Probe(self._data, spec.transductive, by_itself=spec.head is None)
         self._watch = Watch(spec, self._data, self._probe)
         plugin = SimpleNamespace(
             harness_datasets=hookimpl(lambda: [self._watch.dataset]),
