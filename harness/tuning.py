@@ -5,10 +5,10 @@ OUTPUT/tuning/LABEL-DATASET-ID/
     trials.csv    the trials, a line each
     best.toml     a bench plan with the values that did best
 
-Trial n depends on what is searched, the seed, n and the trials before it (before its round, where several are chosen at
-once), so a search that was killed goes on with the
-very trial in which it was killed, whose trained stages and checkpoints are there. Optuna's own storages do not give
-that: a seeded sampler that is made anew proposes its first values again, and half a line makes a journal unreadable.
+Trial n depends on what is searched, the seed, n and the trials before it (before its round, where several are chosen
+at once), so a search that was killed goes on with the very trial in which it was killed, whose trained stages and
+checkpoints are there. Optuna's own storages do not give that: a seeded sampler that is made anew proposes its first
+values again, and half a line makes a journal unreadable.
 """
 
 from __future__ import annotations
