@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 Observe = Callable[[Any], None]
-CHILD_OF = "its parent "
 
 
 def bench(
@@ -155,7 +154,7 @@ class _Schedule:
         self._tables = {job: table for table in tables for job in table.jobs}
         self._waiting = list(self._tables)
         self._running: set[str] = set()  # keys: a stage is never trained twice at once
-        self._failed: dict[tuple[_Table, str], str] = {}  # table and key → what its children say
+        self._reasons: dict[tuple[_Table, str], str] = {}  # table and key of what failed → why its children did
         self._observe = observe
         self._untrained = untrained  # keys of what is not to be trained now
 
@@ -178,10 +177,7 @@ class _Schedule:
         """Note what became of a job."""
         self._running.discard(job.key)
         if isinstance(outcome, StageFailure):
-            first = outcome.error.startswith(CHILD_OF)
-            self._failed[self._tables[job], job.key] = (
-                outcome.error if first else f"{CHILD_OF}{job.name} failed: {outcome.error}"
-            )
+            self._reasons.setdefault((self._tables[job], job.key), f"its parent {job.name} failed: {outcome.error}")
         self._tables[job].outcomes[job] = outcome
         self._observe(JobEvent(job, JobDone(outcome, reused)))
 
@@ -191,8 +187,12 @@ class _Schedule:
     def _blocked(self, job: StageJob) -> StageFailure | None:
         if job.key in self._untrained:
             return StageFailure(job.key, "it is not trained: run its bench again")
-        reason = self._failed.get((self._tables[job], job.identity.parent or ""))
-        return StageFailure(job.key, reason) if reason else None
+        table = self._tables[job]
+        reason = self._reasons.get((table, job.identity.parent or ""))
+        if reason is None:
+            return None
+        self._reasons[table, job.key] = reason  # its own children name the first that failed
+        return StageFailure(job.key, reason)
 
 
 def _table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> _Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from harness.errors import HarnessError
 from harness.randomness import derive
 
 STARTUP_TRIALS = 5  # the preset's own and four at random, before the sampler has something to learn from
-MOST_ATTEMPTS = 200  # to find values that are new
+MOST_ATTEMPTS = 1000  # to find new values of a range, which may have few of ``DIGITS`` digits
 DIGITS = 4  # significant digits of a value from a range
 INSTALL = "harness tune needs Optuna: pip install 'fsl-harness[tune]'"
 
@@ -162,7 +163,8 @@ def propose(
         ),
         *(trial(values, states.RUNNING) for values in pending),
     ]
-    for attempt in range(MOST_ATTEMPTS):
+    endless = math.isinf(math.prod(each.size for each in space.values()))
+    for attempt in range(MOST_ATTEMPTS) if endless else itertools.count():
         own_seed = derive(seed, "tune", len(before), attempt) % 2**32
         sampler = (
             optuna.samplers.RandomSampler(own_seed)  # the other one may insist on what it knows to be good
@@ -175,7 +177,7 @@ def propose(
         values = {name: each.decode(asked[name]) for name, each in space.items()}
         if as_json(values) not in known:
             return values
-    return None  # a narrow range has few values of so many digits
+    return None
 
 
 def require_optuna() -> Any:

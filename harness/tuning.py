@@ -1,7 +1,7 @@
 """Options of a method chosen on validation episodes, by Optuna. The novel classes are never opened.
 
 OUTPUT/tuning/LABEL-DATASET-ID/
-    search.json   what is searched, and every trial with its accuracies; written after each trial
+    search.json   what is searched, and every trial with its accuracies; written after each round of trials
     trials.csv    the trials, a line each
     best.toml     a bench plan with the values that did best
 
@@ -239,6 +239,7 @@ def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str,
             "nothing to search: give a range (--set skd.beta=0.025..0.5) or a list (--set skd.alpha=1,2,4)"
         )
     found: dict[str, Space] = {}
+    tried: list[Entry] = []
     for name, space in search.space.items():
         held = [_entry(plan, {name: value}, catalogue) for value in space.extremes]
         values = tuple(entry.options.model_dump(mode="json")[name.partition(".")[2]] for entry in held)
@@ -246,15 +247,12 @@ def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str,
         if len(chosen) < 2:
             raise HarnessError(f"--set {name}: its values are all {next(iter(chosen))}, so there is nothing to search")
         found[name] = Choices(tuple(chosen.values())) if isinstance(space, Choices) else space
-        for entry in held:
-            _refuse_unread(name.partition(".")[2], entry, _row(search, entry).partition("/")[2])
+        tried += held
+    reads = set().union(*(entry.reads(_stage(search, entry)) for entry in tried))
+    for option in (name.partition(".")[2] for name in found):
+        if option not in reads:
+            raise HarnessError(f"{_row(search, tried[0])} does not read {option!r}: all its values would do alike")
     return found
-
-
-def _refuse_unread(option: str, entry: Entry, stage: str) -> None:
-    """Raises HarnessError where ``option`` decides nothing about the stage that is scored."""
-    if option not in entry.reads(stage or entry.method.stages(entry.options)[-1].name):
-        raise HarnessError(f"{entry.label}/{stage} does not read {option!r}: all its values would do alike")
 
 
 def _entry(plan: BenchPlan, values: Mapping[str, Any], catalogue: Catalogue) -> Entry:
@@ -262,14 +260,20 @@ def _entry(plan: BenchPlan, values: Mapping[str, Any], catalogue: Catalogue) -> 
     return entry
 
 
-def _row(search: Search, entry: Entry) -> str:
+def _stage(search: Search, entry: Entry) -> str:
+    """The stage that is scored: the one asked for, else the last."""
     stages = [stage.name for stage in entry.method.stages(entry.options)]
     name = search.stage or stages[-1]
     if name not in stages:
         raise HarnessError(
             f"{entry.label} has no stage {name!r} with every value searched. Stages: {', '.join(stages)}"
         )
-    return f"{entry.label}/{name}" if len(stages) > 1 else entry.label
+    return name
+
+
+def _row(search: Search, entry: Entry) -> str:
+    name = _stage(search, entry)
+    return f"{entry.label}/{name}" if len(entry.method.stages(entry.options)) > 1 else entry.label
 
 
 def _own_values(search: Search, entry: Entry) -> dict[str, Any] | None:

@@ -135,6 +135,12 @@ def test_values_proposed_together_differ_and_keep_away_from_each_other():
     assert propose({"x": Choices((1, 2))}, [({"x": 1}, 0.5)], 0, [{"x": 2}]) is None
 
 
+def test_a_long_list_is_searched_to_its_last_value():
+    pytest.importorskip("optuna")
+    tried = [({"x": x}, 0.5) for x in range(299)]
+    assert propose({"x": Choices(tuple(range(300)))}, tried, 0) == {"x": 299}
+
+
 def test_a_narrow_range_ends_when_its_values_are_tried():
     pytest.importorskip("optuna")
     space, tried = {"x": Range(1.0, 1.001)}, []  # 1.0 and 1.001 at four digits

@@ -46,7 +46,5 @@ def report(
 
             sys.stderr.write(f"{len(save_plots(built, plots))} files with figures in {plots}\n")
     except OSError as error:
-        unfinished = str(error.filename or "").endswith(".tmp")  # a name that nobody gave
-        where = to or plots if unfinished or not error.filename else error.filename
-        raise HarnessError(f"cannot write {where}: {error.strerror}") from None
+        raise HarnessError(f"cannot write {error.filename or to or plots}: {error.strerror}") from None
     return 1 if built.failures else 0

@@ -90,7 +90,8 @@ class RayExecutor:
             done, _ = self._ray.wait(list(running), timeout=POLL_SECONDS)
             jobs = {job.key: job for job in running.values()}
             for key, event in self._new_events():
-                emit(jobs[key], event)
+                if key in jobs:  # not one that a dead node sent before its job was given up
+                    emit(jobs[key], event)
             for task in done:
                 job = running.pop(task)
                 outcome = self._outcome(job, task)
