@@ -12,32 +12,17 @@ A module a step, in that order: datasets, episodes, backbones, augment, training
 bench, reports. Importing this package imports no torch.
 """
 
-from harness.errors import HarnessError
-from harness.hookspecs import hookimpl
-from harness.options import MethodOptions, TrainingOptions
-from harness.types import (
-    Augmentation,
-    BackboneRequest,
-    BackboneSpec,
-    BuildContext,
-    ClassifierSpec,
-    DataRequest,
-    Dataset,
-    DatasetSpec,
-    EpisodeBatch,
-    Episodes,
-    EpisodeSpec,
-    FitContext,
-    Head,
-    MethodSpec,
-    Preset,
-    ReporterSpec,
-    Score,
-    Split,
-    Stage,
-    StageFailure,
-    StageResult,
-)
+from harness.common.errors import HarnessError
+from harness.contract.backbones import BackboneRequest, BackboneSpec
+from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, Split
+from harness.contract.episodes import Episodes, EpisodeSpec
+from harness.contract.heads import ClassifierSpec, Head
+from harness.contract.hooks import hookimpl
+from harness.contract.learners import EpisodeBatch
+from harness.contract.methods import BuildContext, FitContext, MethodSpec, Preset, Stage
+from harness.contract.options import MethodOptions, TrainingOptions
+from harness.contract.reporters import ReporterSpec
+from harness.contract.results import Score, StageFailure, StageResult
 
 __version__ = "0.1.0"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from harness.types import Augmentation, DataRequest, Dataset, DatasetSpec, Split, SplitName
+from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, Split, SplitName
 
 # A failure is to be the change's, not the day's: every run meets the same examples, and a slow machine fails none.
 # HYPOTHESIS_PROFILE=explore looks for new ones.
@@ -97,7 +97,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 class TinyPlugin:
     """A plugin that offers the dataset ``tiny``."""
 
-    from harness.hookspecs import hookimpl
+    from harness.contract.hooks import hookimpl
 
     @hookimpl
     def harness_datasets(self) -> list[DatasetSpec]:
@@ -107,7 +107,7 @@ class TinyPlugin:
 @pytest.fixture
 def catalogue() -> Any:
     """All that is installed, and the dataset ``tiny``."""
-    from harness.plugins import Catalogue
+    from harness.catalogue.catalogue import Catalogue
 
     found = Catalogue.discover()
     found.add("tiny-plugin", TinyPlugin())
@@ -117,9 +117,9 @@ def catalogue() -> Any:
 @pytest.fixture
 def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Run a small bench in this process: ``run_bench(methods=("rfs",))``. Its run folder is ``tmp_path / "runs"``."""
-    from harness.bench import bench
-    from harness.execution import make_executor
-    from harness.plan import BenchPlan
+    from harness.bench.bench import bench
+    from harness.bench.plan import BenchPlan
+    from harness.execution.factory import make_executor
 
     def run(observe: Callable[[Any], None] = lambda event: None, output: Path | None = None, **values: Any) -> Any:
         small = {
@@ -136,6 +136,6 @@ def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def runs(tmp_path: Path) -> Callable[..., Any]:
     """Make a run folder: ``runs(seeds=(0, 1)).add("rfs/simple", mean=0.6)``."""
-    from tests.report_helpers import Bench
+    from tests.helpers.reports import Bench
 
     return lambda **about: Bench(tmp_path / "runs", **about)

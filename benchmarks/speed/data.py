@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.datasets.classes import SPLITS, ListedClass, published
-from harness.hardware import device_name
+from harness.datasets.preparing.classes import SPLITS, ListedClass, published
+from harness.hardware.hardware import device_name
 
 FORMS = ("npz", "png-pickle", "folder")
 SIZE = 84
@@ -141,8 +141,11 @@ def task(name: str, *arguments: str) -> None:
     elif name == "prepare":
         import PIL.Image
 
-        from harness.datasets import SPECS, prepare
-        from harness.datasets.forms import class_folders, pickled_arrays, tiered  # noqa: F401
+        from harness.datasets import SPECS
+        from harness.datasets.preparing import prepare
+        from harness.datasets.preparing.forms import (
+            class_folders,  # noqa: F401
+        )
 
         assert PIL.Image.init()
         spec = next(spec for spec in SPECS if spec.name == arguments[0])
@@ -152,9 +155,9 @@ def task(name: str, *arguments: str) -> None:
     elif name == "read":
         import torch
 
-        from harness.batches import ImageFeed, ShuffledBatches
+        from harness.contract.data import DataRequest
         from harness.datasets import SPECS, open_dataset
-        from harness.types import DataRequest
+        from harness.training.batches import ImageFeed, ShuffledBatches
 
         spec = next(spec for spec in SPECS if spec.name == arguments[0])
         train = open_dataset(spec, DataRequest(Path(arguments[1]))).train
@@ -179,8 +182,8 @@ def task(name: str, *arguments: str) -> None:
 
 
 def fingerprint(root: Path) -> str:
+    from harness.contract.data import DataRequest
     from harness.datasets import SPECS, open_dataset
-    from harness.types import DataRequest
 
     spec = next(spec for spec in SPECS if spec.name == "tieredImageNet")
     return open_dataset(spec, DataRequest(root)).fingerprint
@@ -188,8 +191,8 @@ def fingerprint(root: Path) -> str:
 
 def opening(root: Path, dataset: str) -> float:
     """Median seconds of opening a prepared dataset."""
+    from harness.contract.data import DataRequest
     from harness.datasets import SPECS, open_dataset
-    from harness.types import DataRequest
 
     spec = next(spec for spec in SPECS if spec.name == dataset)
     times = []

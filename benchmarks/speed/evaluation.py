@@ -26,18 +26,24 @@ from sklearn.linear_model import LogisticRegression  # at once, so that the limi
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from harness.backbones import SPECS as BACKBONES
+from harness.contract.backbones import BackboneRequest
+from harness.contract.data import DataRequest, DatasetSpec, Split
+from harness.contract.episodes import Episodes, EpisodeSpec
+from harness.contract.heads import Head
+from harness.contract.methods import BuildContext
+from harness.contract.options import MethodOptions
 from harness.datasets import SPECS as DATASETS
 from harness.datasets import open_dataset
-from harness.episodes import sample_episodes
-from harness.evaluation import cache, classifiers, evaluate, transforms
+from harness.episodes.sampler import sample_episodes
+from harness.evaluation import cache, classifiers, transforms
 from harness.evaluation.embed import Embedding, ViewSource, embed, used_pairs
-from harness.evaluation.scoring import score
-from harness.hardware import Hardware, choose_hardware, peak_memory_bytes, prepare_process
-from harness.networks import FeatureNetwork
-from harness.options import MethodOptions
-from harness.statistics import closed_interval
-from harness.types import BackboneRequest, BuildContext, DataRequest, DatasetSpec, Episodes, EpisodeSpec, Head, Split
+from harness.evaluation.scoring import evaluate, score
+from harness.hardware.hardware import Hardware, choose_hardware
+from harness.hardware.memory import peak_memory_bytes
+from harness.hardware.process import prepare_process
+from harness.networks.backbones import SPECS as BACKBONES
+from harness.networks.learners import FeatureNetwork
+from harness.statistics.intervals import closed_interval
 
 SETTINGS = ((5, 1, 1), (5, 5, 1), (5, 1, 5), (5, 5, 5), (20, 1, 1), (20, 5, 1))  # n_way, k_shot, views
 PARTS = ("agreement", "speed", "many", "reference")

@@ -20,10 +20,12 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms import ColorJitter, Compose, Normalize, RandomCrop, RandomHorizontalFlip, ToTensor, v2
 
-from harness.augment import Augmenter
-from harness.backbones import SPECS
-from harness.hardware import Hardware, choose_hardware, prepare_process
-from harness.types import Augmentation, BackboneRequest
+from harness.contract.backbones import BackboneRequest
+from harness.contract.data import Augmentation
+from harness.hardware.hardware import Hardware, choose_hardware
+from harness.hardware.process import prepare_process
+from harness.images.augment import Augmenter
+from harness.networks.backbones import SPECS
 
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 SIZE, N_CLASSES, STEPS = 32, 64, 8

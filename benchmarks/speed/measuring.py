@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
-from harness.hardware import Hardware
+from harness.hardware.hardware import Hardware
 
 
 def timed_in_turns(work: Mapping[str, Callable[[], object]], rounds: int, hardware: Hardware) -> dict[str, list[float]]:

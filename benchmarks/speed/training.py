@@ -23,11 +23,14 @@ from measuring import conditions, matrix_peak, ratio, synchronise, table, timed_
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.backbones import SPECS
-from harness.hardware import Hardware, choose_hardware, prepare_process
-from harness.networks import ClassifierNetwork
-from harness.options import MethodOptions, TrainingOptions
-from harness.types import Augmentation, BackboneRequest, BuildContext, DatasetSpec, Split
+from harness.contract.backbones import BackboneRequest
+from harness.contract.data import Augmentation, DatasetSpec, Split
+from harness.contract.methods import BuildContext
+from harness.contract.options import MethodOptions, TrainingOptions
+from harness.hardware.hardware import Hardware, choose_hardware
+from harness.hardware.process import prepare_process
+from harness.networks.backbones import SPECS
+from harness.networks.learners import ClassifierNetwork
 
 SIZE, N_CLASSES, BATCH = 32, 64, 64
 DATASET = DatasetSpec(
@@ -76,7 +79,7 @@ def repeated(step: Callable[[], None], times: int) -> Callable[[], None]:
 
 def trainer_run(backbone: str, hardware: Hardware, steps: int) -> Callable[[], None]:
     """As many steps by the harness's own loop: data fetched, augmented, losses added up, progress reported."""
-    from harness.training import Trainer
+    from harness.training.trainer import Trainer
 
     generator = np.random.default_rng(0)
     n = steps * BATCH

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.episodes import sample_episodes
+from harness.common.randomness import torch_generator
+from harness.contract.data import Split
+from harness.contract.episodes import Episodes, EpisodeSpec, Target
+from harness.episodes.sampler import sample_episodes
 from harness.evaluation import classifiers
-from harness.randomness import torch_generator
-from harness.types import Episodes, EpisodeSpec, Split, Target
 
 N_CLASSES, PER_CLASS, N_FEATURES = 20, 600, 16
 SPREAD = 0.75  # standard deviation of class means, in units of an image's scatter

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.randomness import numpy_generator
-from harness.statistics import interval
+from harness.common.randomness import numpy_generator
+from harness.statistics.intervals import interval
 
 N_EPISODES = 148
 OF_EPISODE, OF_SEED, OF_BOTH = 0.10, 0.005, 0.03  # standard deviations: an episode, a seed, a seed on one episode

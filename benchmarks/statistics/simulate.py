@@ -24,9 +24,9 @@ from model import N_CLASSES, N_POOL, SETTINGS, Setting, World, pool, run
 from report import render
 from threadpoolctl import threadpool_limits
 
-from harness.statistics import closed_interval, compare, interval, open_interval, signed_rank_p
-from harness.statistics.intervals import INTERVALS
-from harness.types import Episodes, Target
+from harness.contract.episodes import Episodes, Target
+from harness.statistics.comparison import compare, signed_rank_p
+from harness.statistics.intervals import INTERVALS, closed_interval, interval, open_interval
 
 BLOCK = 10  # worlds
 SEED = 0

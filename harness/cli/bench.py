@@ -56,13 +56,14 @@ def bench(
     Without arguments: all installed methods and two floors, quick preset, on the embedded dataset glyphs. What the
     output folder already holds is not done again; a bench that was killed goes on where it stopped.
     """
-    from harness.bench import bench as run
+    from harness.bench.bench import bench as run
+    from harness.bench.notation import comma_list, parse_budget, parse_settings
+    from harness.bench.plan import load_plan
+    from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
-    from harness.execution import make_executor
-    from harness.notation import comma_list, parse_budget, parse_settings
-    from harness.plan import load_plan
-    from harness.plugins import Catalogue
-    from harness.reports import Report, render
+    from harness.execution.factory import make_executor
+    from harness.reports import render
+    from harness.reports.build import build_report
 
     given: dict[str, Any] = {
         "methods": methods and comma_list(methods, str, "--methods"),
@@ -89,6 +90,6 @@ def bench(
             record = run(chosen, catalogue, workers, output, data_root(root), display)
         finally:
             workers.close()
-    report = Report.of([(output, record)], baseline=chosen.baseline, published=published)
+    report = build_report([(output, record)], baseline=chosen.baseline, published=published)
     typer.echo(render(report, "markdown", catalogue), nl=False)
     return 1 if report.failures else 0

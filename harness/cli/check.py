@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.errors import HarnessError
+from harness.common.errors import HarnessError
 
 
 def check(
@@ -20,9 +20,9 @@ def check(
 
     Exit status 1 where it breaks one.
     """
-    from harness.notation import parse_setting
-    from harness.options import resolve
-    from harness.plugins import Catalogue, standard_output_kept
+    from harness.bench.notation import parse_setting
+    from harness.catalogue.catalogue import Catalogue, standard_output_kept
+    from harness.contract.presets import resolve
     from harness.testing import method_checks
 
     method = Catalogue.discover().method(name)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.arguments import DataRoot, data_root
-from harness.errors import HarnessError
+from harness.common.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.datasets.store import Index
-    from harness.types import DatasetSpec
+    from harness.contract.data import DatasetSpec
+    from harness.datasets.prepared.store import Index
 
 app = typer.Typer(help="Prepare, verify and look at datasets.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def prepare(
     root: DataRoot = None,
 ) -> None:
     """Bring a dataset into the prepared form: memory-mapped images, checked against the published split."""
-    from harness.datasets.prepare import PrepareRequest
+    from harness.datasets.preparing.prepare import PrepareRequest
 
     spec = _benchmark(name)
     if spec.prepare is None:
@@ -59,7 +59,7 @@ def prepare(
 @app.command()
 def verify(name: Name, root: DataRoot = None) -> None:
     """Read every image of a prepared dataset and compare with its fingerprint."""
-    from harness.datasets.verify import verify as verify_folder
+    from harness.datasets.prepared.verify import verify as verify_folder
 
     spec = _benchmark(name)
     folder = _prepared(spec, data_root(root))
@@ -77,10 +77,10 @@ def info(
     root: DataRoot = None,
 ) -> None:
     """Counts, classes, fingerprint and size on disk of a dataset."""
+    from harness.catalogue.catalogue import Catalogue
+    from harness.contract.data import DataRequest
     from harness.datasets import open_dataset
-    from harness.datasets.classes import ROLES, titles
-    from harness.plugins import Catalogue
-    from harness.types import DataRequest
+    from harness.datasets.preparing.classes import ROLES, titles
 
     spec, argument = Catalogue.discover().dataset(name)
     dataset = open_dataset(spec, DataRequest(data_root(root), argument, image_size))
@@ -112,7 +112,7 @@ def info(
 
 
 def _benchmark(name: str) -> DatasetSpec:
-    from harness.plugins import Catalogue
+    from harness.catalogue.catalogue import Catalogue
 
     spec, argument = Catalogue.discover().dataset(name)
     if argument is not None:
@@ -121,8 +121,8 @@ def _benchmark(name: str) -> DatasetSpec:
 
 
 def _prepared(spec: DatasetSpec, root: Path) -> Path:
-    from harness.datasets.prepare import missing_data
-    from harness.datasets.store import is_prepared
+    from harness.datasets.prepared.opening import missing_data
+    from harness.datasets.prepared.store import is_prepared
 
     if spec.prepare is None:
         raise HarnessError(f"{spec.name} has nothing to verify: {spec.obtain}")
@@ -132,7 +132,7 @@ def _prepared(spec: DatasetSpec, root: Path) -> Path:
 
 
 def _echo_origin(folder: Path) -> None:
-    from harness.datasets.store import read_index
+    from harness.datasets.prepared.store import read_index
 
     index: Index = read_index(folder)
     for key, value in index.origin.items():

@@ -9,10 +9,10 @@ from harness.cli.arguments import DataRoot, data_root
 
 def doctor(root: DataRoot = None) -> int:
     """Say what this machine has and what is missing or broken. Exit status 1 where something is broken."""
-    from harness.errors import HarnessError, NotPrepared
-    from harness.hardware import choose_hardware
-    from harness.plugins import Catalogue
-    from harness.types import DataRequest
+    from harness.catalogue.catalogue import Catalogue
+    from harness.common.errors import HarnessError, NotPrepared
+    from harness.contract.data import DataRequest
+    from harness.hardware.hardware import choose_hardware
 
     catalogue = Catalogue.discover()
     for name, value in choose_hardware().describe().items():

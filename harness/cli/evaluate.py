@@ -33,13 +33,14 @@ def evaluate(
 
     Images that were embedded before are not embedded again.
     """
-    from harness.bench import bench as run
+    from harness.bench.bench import bench as run
+    from harness.bench.notation import comma_list
+    from harness.bench.plan import validated
+    from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
-    from harness.execution import make_executor
-    from harness.notation import comma_list
-    from harness.plan import validated
-    from harness.plugins import Catalogue
-    from harness.reports import Report, render
+    from harness.execution.factory import make_executor
+    from harness.reports import render
+    from harness.reports.build import build_report
     from harness.runs import find_bench
 
     given: dict[str, Any] = {
@@ -57,6 +58,6 @@ def evaluate(
             record = run(plan, catalogue, workers, runs, data_root(root), display, train=False)
         finally:
             workers.close()
-    report = Report.of([(runs, record)])
+    report = build_report([(runs, record)])
     typer.echo(render(report, "markdown", catalogue), nl=False)
     return 1 if report.failures else 0

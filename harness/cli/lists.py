@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from harness.plugins import Catalogue
-    from harness.types import DatasetSpec, MethodSpec
+    from harness.catalogue.catalogue import Catalogue
+    from harness.contract.data import DatasetSpec
+    from harness.contract.methods import MethodSpec
 
 Name = Annotated[str | None, typer.Argument(help="One of them, in full.")]
 
@@ -57,7 +58,7 @@ def classifiers() -> int:
 
 
 def _catalogue() -> Catalogue:
-    from harness.plugins import Catalogue
+    from harness.catalogue.catalogue import Catalogue
 
     return Catalogue.discover()
 

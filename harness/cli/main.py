@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from harness.errors import HarnessError
+from harness.common.errors import HarnessError
 
 INTERRUPTED = 128 + 2  # the exit status of Ctrl-C; newer releases of typer return it themselves
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from harness.errors import HarnessError
+from harness.common.errors import HarnessError
 
 app = typer.Typer(help="Start a plugin of your own.", no_args_is_help=True)
 
@@ -69,7 +69,7 @@ def write_method(name: str, into: Path) -> Path:
 
 
 def _check_name(name: str) -> None:
-    from harness.plugins import Catalogue
+    from harness.catalogue.catalogue import Catalogue
 
     if len(name) > 60:
         raise HarnessError(f"the name {name[:20] + '…'!r} has {len(name)} letters; at most 60 go")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.arguments import Runs
-from harness.errors import HarnessError
+from harness.common.errors import HarnessError
 
 
 def power(

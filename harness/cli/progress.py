@@ -16,21 +16,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harness.events import (
-    BenchStarted,
-    EmbeddingProgress,
-    EpochDone,
-    JobDone,
-    JobEvent,
-    JobStarted,
-    Note,
-    TrainingProgress,
-)
-from harness.types import StageFailure, StageResult
+from harness.bench.events import BenchStarted
+from harness.contract.results import StageFailure, StageResult
+from harness.evaluation.events import EmbeddingProgress
+from harness.execution.events import JobDone, JobEvent, JobStarted, Note
+from harness.training.events import EpochDone, TrainingProgress
 
 if TYPE_CHECKING:
+    from harness.catalogue.catalogue import Catalogue
     from harness.execution.job import StageJob
-    from harness.plugins import Catalogue
 
 
 class Display:

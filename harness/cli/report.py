@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.arguments import Runs
-from harness.errors import HarnessError
+from harness.common.errors import HarnessError
 
 
 def report(
@@ -24,9 +24,10 @@ def report(
     ] = False,
 ) -> int:
     """Print the comparison table of a run folder again, without training anything."""
-    from harness.files import write_text
-    from harness.plugins import Catalogue
-    from harness.reports import Report, format_of, render
+    from harness.catalogue.catalogue import Catalogue
+    from harness.common.files import write_text
+    from harness.reports import format_of, render
+    from harness.reports.build import build_report
     from harness.runs import find_benches
 
     benches = find_benches(runs, bench)
@@ -34,7 +35,7 @@ def report(
         sys.stderr.write(f"the last bench of {len(others) + 1}; earlier ones: --bench all, or {', '.join(others)}\n")
     catalogue = Catalogue.discover()
     chosen_format = format_ or (format_of(to, catalogue) if to and to != Path("-") else "markdown")
-    built = Report.of([(runs, record) for record in benches], baseline=baseline, published=published)
+    built = build_report([(runs, record) for record in benches], baseline=baseline, published=published)
     text = render(built, chosen_format, catalogue)
     if to is None or to == Path("-"):
         typer.echo(text, nl=False)
@@ -42,7 +43,7 @@ def report(
         if to is not None and to != Path("-"):
             write_text(to, text)
         if plots is not None:
-            from harness.reports.plots import save_plots
+            from harness.reports.figures.plots import save_plots
 
             sys.stderr.write(f"{len(save_plots(built, plots))} files with figures in {plots}\n")
     except OSError as error:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.arguments import DataRoot, Output, data_root
-from harness.errors import HarnessError, UnknownName
+from harness.common.errors import HarnessError, UnknownName
 
 if TYPE_CHECKING:
-    from harness.plan import BenchPlan
-    from harness.plugins import Catalogue
-    from harness.tuning import Found, Search, Trial
+    from harness.bench.plan import BenchPlan
+    from harness.catalogue.catalogue import Catalogue
+    from harness.tuning.search import Found, Search, Trial
 
 
 def tune(
@@ -56,12 +56,12 @@ def tune(
     The same command goes on where an earlier one stopped; more --trials extend it. Stages that trials share, as
     skd/gen0 in a search over skd.beta, are trained once; a later harness bench finds the best trial's stages trained.
     """
+    from harness.bench.notation import comma_list, parse_budget
+    from harness.bench.plan import load_plan
+    from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
-    from harness.execution import make_executor
-    from harness.notation import comma_list, parse_budget
-    from harness.plan import load_plan
-    from harness.plugins import Catalogue
-    from harness.tuning import tune as run
+    from harness.execution.factory import make_executor
+    from harness.tuning.search import tune as run
 
     given: dict[str, Any] = {
         "shots": shots and comma_list(shots, int, "--shots"),
@@ -92,10 +92,10 @@ def searched(plan: BenchPlan, settings: list[str], stage: str | None, seed: int,
     Raises:
         HarnessError: a setting is malformed; UnknownName: it names no option of the method.
     """
-    from harness.entries import entries
-    from harness.notation import parse_setting
-    from harness.search_space import as_space
-    from harness.tuning import Search
+    from harness.bench.entries import entries
+    from harness.bench.notation import parse_setting
+    from harness.tuning.search import Search
+    from harness.tuning.space import as_space
 
     plan = plan.model_copy(update={"floors": False})
     (entry,) = entries(plan, plan.dataset[0], catalogue)
@@ -160,6 +160,6 @@ def _line(trial: Trial, best: bool) -> dict[str, str]:
 
 def _flag(value: Any) -> str:
     """``value`` as ``--set`` reads it."""
-    from harness.search_space import as_json
+    from harness.tuning.space import as_json
 
     return value if isinstance(value, str) else as_json(value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness.datasets.cifar import CIFAR_FS, FC100
-from harness.datasets.cub import CUB
-from harness.datasets.folder import FOLDER
-from harness.datasets.glyphs import GLYPHS
-from harness.datasets.imagenet import MINI, TIERED
-from harness.datasets.omniglot import OMNIGLOT
-from harness.types import DataRequest, Dataset, DatasetSpec
+from harness.contract.data import DataRequest, Dataset, DatasetSpec
+from harness.datasets.benchmarks.cifar import CIFAR_FS, FC100
+from harness.datasets.benchmarks.cub import CUB
+from harness.datasets.benchmarks.folder import FOLDER
+from harness.datasets.benchmarks.glyphs import GLYPHS
+from harness.datasets.benchmarks.imagenet import MINI, TIERED
+from harness.datasets.benchmarks.omniglot import OMNIGLOT
 
 SPECS: tuple[DatasetSpec, ...] = (GLYPHS, CIFAR_FS, FC100, MINI, TIERED, OMNIGLOT, CUB, FOLDER)
 

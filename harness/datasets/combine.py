@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import DataError
-from harness.types import Dataset, Split
+from harness.common.errors import DataError
+from harness.contract.data import Dataset, Split
 
 
 class JoinedImages:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.datasets.classes import ROLES, titles
-from harness.errors import DataError
-from harness.types import Dataset, Split
+from harness.common.errors import DataError
+from harness.contract.data import Dataset, Split
+from harness.datasets.preparing.classes import ROLES, titles
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
@@ -22,7 +22,7 @@ def write_preview(dataset: Dataset, path: Path) -> None:
     """Write a contact sheet as PNG: a row a class, evenly spaced among the classes of each split."""
     from PIL import Image, ImageDraw
 
-    from harness.files import atomic_write
+    from harness.common.files import atomic_write
 
     cell = max(split.images.shape[1] for split in dataset.splits) + GAP
     height = sum(_rows(split) * cell + 3 * GAP + 14 for split in dataset.splits)

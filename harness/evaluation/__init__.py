@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.types import BatchedClassifier, ClassifierSpec
+from harness.contract.heads import BatchedClassifier, ClassifierSpec
 
 if TYPE_CHECKING:
     from harness.evaluation.scoring import evaluate

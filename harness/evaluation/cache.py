@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from harness.common.files import atomic_write
 from harness.evaluation.embed import Embedding, ViewSource
-from harness.files import atomic_write
 
 EMBEDDING_VERSION = 1  # raised when the code that makes views or embeds them changes features
 

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.augment import crop_and_flip
-from harness.errors import PluginError
-from harness.randomness import numpy_generator
-from harness.types import Augmentation, Embedder, Episodes, Split
+from harness.common.errors import PluginError
+from harness.common.randomness import numpy_generator
+from harness.contract.data import Augmentation, Split
+from harness.contract.episodes import Episodes
+from harness.contract.learners import Embedder
+from harness.images.augment import crop_and_flip
 
 BATCH_IMAGES = {"cpu": 256, "cuda": 2048}  # of 32×32 pixels; larger images come in smaller batches, for memory's sake
 NO_AUGMENTATION = Augmentation()

@@ -16,21 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.errors import PluginError
+from harness.common.errors import PluginError
+from harness.common.randomness import numpy_generator
+from harness.contract.data import Augmentation, Split
+from harness.contract.episodes import Episodes
+from harness.contract.heads import BatchedClassifier, Head
+from harness.contract.learners import Embedder, EpisodeBatch, EpisodicLearner
+from harness.contract.results import Score
 from harness.evaluation import cache, transforms
 from harness.evaluation.embed import NO_AUGMENTATION, Embedding, Progress, ViewSource, embed, silent, used_pairs
-from harness.randomness import numpy_generator
-from harness.types import (
-    Augmentation,
-    BatchedClassifier,
-    Embedder,
-    EpisodeBatch,
-    Episodes,
-    EpisodicLearner,
-    Head,
-    Score,
-    Split,
-)
 
 BASE_IMAGES = 20_000
 EPISODIC_IMAGES = 2048  # of 32×32 pixels that an episodic learner is handed at once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError, UnknownName
+from harness.common.errors import HarnessError, UnknownName
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.errors import UnknownName
-from harness.types import StageFailure, StageResult
+from harness.common.errors import UnknownName
+from harness.contract.results import StageFailure, StageResult
 
 if TYPE_CHECKING:
-    from harness.execution.job import Machine, StageJob
-    from harness.plugins import Catalogue
+    from harness.catalogue.catalogue import Catalogue
+    from harness.execution.job import StageJob
+    from harness.hardware.request import HardwareRequest
 
 Ready = Callable[[], "StageJob | None"]
 Emit = Callable[["StageJob", Any], None]
@@ -19,7 +20,7 @@ Emit = Callable[["StageJob", Any], None]
 class Executor(Protocol):
     """Runs jobs somewhere."""
 
-    def check(self, machine: Machine) -> None:
+    def check(self, machine: HardwareRequest) -> None:
         """Raise HarnessError where there is no such machine."""
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:

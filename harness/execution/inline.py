@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError
-from harness.events import JobStarted
-from harness.execution import Emit, Ready
+from harness.common.errors import HarnessError
+from harness.contract.results import StageFailure, StageResult
+from harness.execution.events import JobStarted
+from harness.execution.executor import Emit, Ready
 from harness.execution.work import run_job
-from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
-    from harness.execution.job import Machine, StageJob
-    from harness.plugins import Catalogue
+    from harness.catalogue.catalogue import Catalogue
+    from harness.execution.job import StageJob
+    from harness.hardware.request import HardwareRequest
 
 
 class InlineExecutor:
@@ -23,7 +24,7 @@ class InlineExecutor:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
-    def check(self, machine: Machine) -> None:
+    def check(self, machine: HardwareRequest) -> None:
         if machine.devices > 1:
             raise HarnessError("--executor inline is one process: with --devices above 1 use --executor local")
         machine.check()

@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import one_line
-from harness.events import JobStarted, RanksNeeded
-from harness.execution import Emit, Ready
+from harness.common.errors import one_line
+from harness.contract.results import StageFailure, StageResult
+from harness.execution.events import JobStarted, RanksNeeded
+from harness.execution.executor import Emit, Ready
 from harness.runs import StageFolder
-from harness.types import StageFailure, StageResult
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerProcess
 
-    from harness.execution.job import Machine, StageJob
+    from harness.execution.job import StageJob
+    from harness.hardware.request import HardwareRequest
 
 EXIT_SECONDS = 10  # for a process to end after it has closed its line
 
@@ -35,7 +36,7 @@ class LocalExecutor:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["harness.execution.preload"])
 
-    def check(self, machine: Machine) -> None:
+    def check(self, machine: HardwareRequest) -> None:
         machine.check()
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
@@ -96,16 +97,16 @@ def _next_event(heard: dict[Connection, ForkServerProcess]) -> tuple[Any, ForkSe
 
 def _work(job: StageJob, sender: Connection) -> None:
     _start_work()
+    from harness.catalogue.catalogue import Catalogue
     from harness.execution.work import run_job
-    from harness.plugins import Catalogue
 
     sender.send(run_job(job, Catalogue.discover(), sender.send))
 
 
 def _join(job: StageJob, rank: int, port: int, sender: Connection) -> None:
     _start_work()
+    from harness.catalogue.catalogue import Catalogue
     from harness.execution.work import join_job
-    from harness.plugins import Catalogue
 
     try:
         join_job(job, Catalogue.discover(), rank, port)

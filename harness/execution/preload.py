@@ -5,8 +5,8 @@ import importlib
 for _module in (
     "torch._dynamo",
     "lightning_fabric",
-    "harness.builtin",
-    "harness.training",
+    "harness.catalogue.builtin",
+    "harness.training.trainer",
     "harness.evaluation.scoring",
 ):
     importlib.import_module(_module)

@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError, one_line
-from harness.events import JobStarted, Note
-from harness.execution import Emit, Ready
-from harness.hardware import check_names
-from harness.types import StageFailure, StageResult
+from harness.common.errors import HarnessError, one_line
+from harness.contract.results import StageFailure, StageResult
+from harness.execution.events import JobStarted, Note
+from harness.execution.executor import Emit, Ready
+from harness.hardware.hardware import check_names
 
 if TYPE_CHECKING:
-    from harness.execution.job import Machine, StageJob
+    from harness.execution.job import StageJob
+    from harness.hardware.request import HardwareRequest
 
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10
@@ -54,14 +55,14 @@ class RayExecutor:
         self._ray = ray
         self._events = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})  # what is lost with it is progress
 
-    def check(self, machine: Machine) -> None:
+    def check(self, machine: HardwareRequest) -> None:
         check_names(machine.device, machine.precision)
         if ":" in machine.device:
             raise HarnessError(f"--executor ray chooses among GPUs itself: --device cuda, not {machine.device}")
         if reason := self._no_room(machine):
             raise HarnessError(reason)
 
-    def _no_room(self, machine: Machine) -> str:
+    def _no_room(self, machine: HardwareRequest) -> str:
         """Why no node of the cluster can ever take a job; empty where one can."""
         for what, wanted in self._needs(machine).items():
             most = max((node["Resources"].get(what, 0) for node in self._ray.nodes() if node["Alive"]), default=0)
@@ -116,7 +117,7 @@ class RayExecutor:
         """End the tasks that still run; leave the cluster."""
         self._ray.shutdown()
 
-    def _needs(self, machine: Machine) -> dict[str, int]:
+    def _needs(self, machine: HardwareRequest) -> dict[str, int]:
         """What a job takes of a node. A thread a job, unless more are asked for, so that a processor runs many jobs."""
         on_gpu = machine.device == "cuda" or (machine.device == "auto" and "GPU" in self._ray.cluster_resources())
         return {"CPU": machine.threads or 1, "GPU": machine.devices if on_gpu else 0}

@@ -13,28 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import HarnessError, PluginError, one_line
-from harness.events import EmbeddingProgress, Note, RanksNeeded
-from harness.execution.job import Protocol, StageJob
+from harness.common.errors import HarnessError, PluginError, one_line
+from harness.contract.backbones import BackboneRequest
+from harness.contract.data import Dataset, Split
+from harness.contract.episodes import Episodes, EpisodeSpec
+from harness.contract.methods import BuildContext, FitContext, Stage
+from harness.contract.results import Score, StageFailure, StageResult
+from harness.episodes.plan import EpisodePlan
+from harness.evaluation.events import EmbeddingProgress
+from harness.execution.events import Note, RanksNeeded
+from harness.execution.job import StageJob
 from harness.runs import StageFolder
-from harness.types import (
-    BackboneRequest,
-    BuildContext,
-    Dataset,
-    Episodes,
-    EpisodeSpec,
-    FitContext,
-    Score,
-    Split,
-    Stage,
-    StageFailure,
-    StageResult,
-)
 
 if TYPE_CHECKING:
-    from harness.hardware import Hardware
-    from harness.plugins import Catalogue
-    from harness.training import Trainer
+    from harness.catalogue.catalogue import Catalogue
+    from harness.hardware.hardware import Hardware
+    from harness.training.trainer import Trainer
 
 Emit = Callable[[Any], None]
 VALIDATION_EPISODES = 200
@@ -80,7 +74,9 @@ class Work:
 
     @cached_property
     def hardware(self) -> Hardware:
-        from harness.hardware import choose_hardware, forget_peak_memory, prepare_process
+        from harness.hardware.hardware import choose_hardware
+        from harness.hardware.memory import forget_peak_memory
+        from harness.hardware.process import prepare_process
 
         machine = self.job.machine
         hardware = choose_hardware(machine.device, machine.precision, machine.threads, machine.devices, self.rank)
@@ -114,7 +110,7 @@ class Work:
         """The stage's learner in eval mode on the device: from its weights if they are there, else trained now."""
         import torch
 
-        from harness.hardware import release_memory
+        from harness.hardware.memory import release_memory
 
         learner = self.build(self.job, self.folder)
         if self.folder.trained is None:
@@ -134,8 +130,8 @@ class Work:
 
     def fit(self, learner: Any) -> Trainer | None:
         """Train ``learner`` in place, from its last checkpoint if there is one. None: there is nothing to train."""
-        from harness.randomness import derive
-        from harness.training import Trainer
+        from harness.common.randomness import derive
+        from harness.training.trainer import Trainer
 
         stage, train = self.stage(self.job), self.dataset.train
         if stage.fit is None:
@@ -172,7 +168,7 @@ class Work:
 
     def record(self, trainer: Trainer | None) -> dict[str, Any]:
         """What a training cost, and where it ran."""
-        from harness.hardware import peak_memory_bytes
+        from harness.hardware.memory import peak_memory_bytes
 
         return {
             "images_seen": trainer.images_seen if trainer else 0,
@@ -206,7 +202,7 @@ class Work:
 
     def build(self, job: StageJob, folder: StageFolder) -> Any:
         """An untrained learner of a job's stage, initialised from the job's own seed."""
-        from harness.randomness import seeded
+        from harness.common.randomness import seeded
 
         with seeded(job.seed, "init", job.depth):
             learner = self.stage(job).build(self.context(job, folder))
@@ -227,7 +223,7 @@ class Work:
         found, argument = self.catalogue.backbone(job.backbone)
         network = found.build(BackboneRequest(spec.image_size, spec.channels, argument))
         if job.weights is not None:
-            from harness.backbones import load_weights
+            from harness.networks.backbones.weights import load_weights
 
             load_weights(network, job.weights)
         return network
@@ -251,7 +247,7 @@ class Work:
         self, learner: Any, split: Split, episodes: Sequence[Episodes], keep_features: bool = False
     ) -> list[Score]:
         """A score for each of ``episodes`` under the job's head."""
-        from harness.evaluation import evaluate
+        from harness.evaluation.scoring import evaluate
 
         head = self.job.head
         return evaluate(
@@ -280,7 +276,7 @@ class Work:
         def episodes() -> list[Episodes]:
             smallest = int(np.bincount(val.labels, minlength=val.n_classes).min())
             spec = EpisodeSpec(min(5, val.n_classes), 1, min(15, smallest - 1))
-            return Protocol((spec,), VALIDATION_EPISODES, seed=0, targets=("closed",)).sample(val)
+            return EpisodePlan((spec,), VALIDATION_EPISODES, seed=0, targets=("closed",)).sample(val)
 
         def validate(network: Any) -> float:
             return float(own_head.evaluate(network, val, episodes())[0].accuracies.mean())

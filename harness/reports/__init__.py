@@ -10,19 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UnknownName
-from harness.types import ReporterSpec
+from harness.common.errors import UnknownName
+from harness.contract.reporters import ReporterSpec
 
 if TYPE_CHECKING:
-    from harness.plugins import Catalogue
-    from harness.reports.report import Report
+    from harness.catalogue.catalogue import Catalogue
+    from harness.reports.model import Report
 
 __all__ = ["SPECS", "Report", "format_of", "render"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Report":
-        from harness.reports import report
+        from harness.reports import build as report
 
         return report.Report
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

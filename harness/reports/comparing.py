@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from harness.errors import RunsError, UnknownName
-from harness.reports.report import TESTED_ON, Compared, Measured, Row, Setting
-from harness.statistics import Comparison, compare, holm
-from harness.types import EpisodeSpec, Target
+from harness.common.errors import RunsError, UnknownName
+from harness.contract.episodes import EpisodeSpec, Target
+from harness.reports.model import TESTED_ON, Compared, Measured, Row, Setting
+from harness.statistics.comparison import Comparison, compare, holm
 
 
 def compared(rows: Sequence[Row], measured: Mapping[str, Mapping[Setting, Measured]], baseline: str) -> list[Row]:

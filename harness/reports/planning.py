@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, UnknownName
-from harness.reports.report import TESTED_ON, group_stages, measured
-from harness.statistics import paired_variances, required
+from harness.common.errors import HarnessError, UnknownName
+from harness.reports.build import group_stages, measured
+from harness.reports.model import TESTED_ON
+from harness.statistics.power import paired_variances, required
 
 
 def requirements(

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.types import EpisodeSpec
+from harness.contract.episodes import EpisodeSpec
+from harness.reports.model import Verdict
 
 if TYPE_CHECKING:
-    from harness.reports.report import Cell, Row
+    from harness.reports.model import Cell, Row
+
 
 Z = 1.96  # two-sided 95 % of a normal
+
 LEAST_SEEDS = 3
 
 
@@ -35,16 +38,6 @@ class Published:
     source: str
     train_on: str = "train"  # the classes it was trained on; or "trainval"
     presets: tuple[str, ...] = ()  # those that train as it was trained; empty: any but a quick one
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A published number for a cell, and what to make of the difference."""
-
-    accuracy: float
-    ci95: float
-    source: str
-    text: str
 
 
 @cache

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import RunsError
-from harness.files import read_record, write_json
+from harness.common.errors import RunsError
+from harness.common.files import read_record, write_json
 
 
 def save_bench(output: Path, record: Mapping[str, Any]) -> Path:

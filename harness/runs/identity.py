@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.types import Episodes, Head
+    from harness.contract.episodes import Episodes
+    from harness.contract.heads import Head
 
 TRAINING_VERSION = 2  # raised when the training loop, its batches or augmentation, or a backbone changes weights
 SCORING_VERSION = 2  # raised when evaluation code changes accuracies

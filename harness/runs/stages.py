@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from harness.errors import RunsError
-from harness.files import atomic_write, read_record, remove_unfinished, write_json, write_text
-from harness.types import EpisodeSpec, Score, StageResult
+from harness.common.errors import RunsError
+from harness.common.files import atomic_write, read_record, remove_unfinished, write_json, write_text
+from harness.contract.episodes import EpisodeSpec
+from harness.contract.results import Score, StageResult
 
 if TYPE_CHECKING:
+    from harness.contract.learners import Learner
     from harness.runs.identity import StageIdentity
-    from harness.types import Learner
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.contract.episodes import Target
 from harness.statistics.intervals import LEVEL, Interval, checked, class_effects, interval
-from harness.types import Target
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
-from harness.errors import PluginError, one_line
+from harness.common.errors import PluginError, one_line
 
 
 @dataclass(frozen=True)

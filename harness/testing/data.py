@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from harness.types import Augmentation, DataRequest, Dataset, DatasetSpec, SplitName
+from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, SplitName
 
 if TYPE_CHECKING:
-    from harness.types import Split
+    from harness.contract.data import Split
 
 NAME = "contract"
 SIZE = 16  # pixels, the least that conv4 takes
@@ -28,7 +28,7 @@ def _open(request: DataRequest) -> Dataset:
 def _split(name: SplitName, number: int) -> Split:
     import numpy as np
 
-    from harness.types import Split
+    from harness.contract.data import Split
 
     n_classes, n_images = COUNTS[name]
     rng = np.random.default_rng([17, number])

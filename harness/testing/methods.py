@@ -10,11 +10,12 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.contract.data import Dataset
+from harness.contract.methods import MethodSpec
 from harness.testing.check import Check, demand, first, tried
-from harness.types import Dataset, MethodSpec
 
 if TYPE_CHECKING:
-    from harness.plugins import Catalogue
+    from harness.catalogue.catalogue import Catalogue
 
 LIGHT = """
 import importlib, importlib.util, sys
@@ -51,7 +52,8 @@ def method_checks(
     spec: MethodSpec, dataset: Dataset | None = None, options: Mapping[str, Any] | None = None
 ) -> Generator[Check, None, None]:
     """The checks of ``check_method``, one after the other. They end where one fails that the rest build on."""
-    from harness.plugins import Catalogue, validate
+    from harness.catalogue.catalogue import Catalogue
+    from harness.catalogue.validation import validate
 
     installed = Catalogue.discover()
     for claim, find in (
@@ -84,7 +86,7 @@ def _head(spec: MethodSpec, installed: Catalogue) -> str | None:
 
 
 def _presets(spec: MethodSpec, installed: Catalogue) -> str | None:
-    from harness.options import resolve
+    from harness.contract.presets import resolve
 
     for preset in spec.presets or [""]:
         for name in installed.datasets:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.episodes import sample_episodes
+from harness.contract.data import Dataset
+from harness.contract.episodes import EpisodeSpec
+from harness.contract.learners import Embedder, EpisodeBatch, EpisodicLearner
+from harness.episodes.sampler import sample_episodes
 from harness.testing.watching import near, same
-from harness.types import Dataset, Embedder, EpisodeBatch, EpisodeSpec, EpisodicLearner
 
 N_IMAGES = 12
 N_EPISODES = 3

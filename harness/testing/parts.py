@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from harness.errors import PluginError
+from harness.common.errors import PluginError
+from harness.contract.backbones import BackboneRequest, BackboneSpec
+from harness.contract.data import DataRequest, DatasetSpec
+from harness.contract.heads import BatchedClassifier, ClassifierSpec
 from harness.testing.check import Check, demand, tried
-from harness.types import BackboneRequest, BackboneSpec, BatchedClassifier, ClassifierSpec, DataRequest, DatasetSpec
 
 
 def check_backbone(spec: BackboneSpec, argument: str | None = None, image_size: int = 32) -> None:
@@ -23,8 +25,8 @@ def backbone_checks(spec: BackboneSpec, request: BackboneRequest) -> Generator[C
     import torch
     from safetensors.torch import load, save
 
-    from harness.plugins import validate
-    from harness.randomness import seeded
+    from harness.catalogue.validation import validate
+    from harness.common.randomness import seeded
     from harness.testing.watching import near, same
 
     def build(seed: int) -> torch.nn.Module:
@@ -73,7 +75,7 @@ def classifier_checks(spec: ClassifierSpec) -> Generator[Check, None, None]:
     """The checks of ``check_classifier``, one after the other."""
     import torch
 
-    from harness.plugins import validate
+    from harness.catalogue.validation import validate
     from harness.testing.watching import near
 
     yield tried("its spec is valid", lambda: validate(spec))
@@ -128,7 +130,7 @@ def check_dataset(spec: DatasetSpec, request: DataRequest) -> None:
 def _dataset(spec: DatasetSpec, request: DataRequest) -> Generator[Check, None, None]:
     import numpy as np
 
-    from harness.plugins import validate
+    from harness.catalogue.validation import validate
 
     yield tried("its spec is valid", lambda: validate(spec))
     dataset = spec.open(request)

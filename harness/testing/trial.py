@@ -12,20 +12,23 @@ from typing import Any
 
 import torch
 
-from harness.bench import bench
-from harness.events import EpochDone
-from harness.execution import Emit, Ready
-from harness.execution.job import Machine, StageJob
+from harness.bench.bench import bench
+from harness.bench.plan import BenchPlan
+from harness.catalogue.catalogue import Catalogue
+from harness.contract.data import Dataset
+from harness.contract.hooks import hookimpl
+from harness.contract.methods import MethodSpec
+from harness.contract.results import StageFailure, StageResult
+from harness.execution.executor import Emit, Ready
+from harness.execution.job import StageJob
 from harness.execution.work import Work, run_job
-from harness.hookspecs import hookimpl
-from harness.plan import BenchPlan
-from harness.plugins import Catalogue
+from harness.hardware.request import HardwareRequest
 from harness.runs import StageFolder
 from harness.testing.check import Check, first, tried
 from harness.testing.data import tiny_dataset
 from harness.testing.outputs import Probe
 from harness.testing.watching import Watch, near, read_weights, same
-from harness.types import Dataset, MethodSpec, StageFailure, StageResult
+from harness.training.events import EpochDone
 
 IMAGES = 1600  # seen by a stage, where the method counts them
 
@@ -145,7 +148,9 @@ class Trial:
         )
         if differing:
             yield from filter(None, [self._train("again", (0,))])
-            yield from self._differing("first", "again", "two trainings with seed 0 differ: use harness.randomness")
+            yield from self._differing(
+                "first", "again", "two trainings with seed 0 differ: use harness.common.randomness"
+            )
         yield from differing
 
     def _differing(self, one: str, other: str, what: str) -> Iterator[str]:
@@ -175,7 +180,7 @@ class _Executor:
         self.jobs: list[StageJob] = []
         self.outcomes: list[tuple[StageJob, StageResult | StageFailure]] = []
 
-    def check(self, machine: Machine) -> None:
+    def check(self, machine: HardwareRequest) -> None:
         machine.check()
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.types import DataRequest, Dataset, DatasetSpec, MethodSpec, Stage
+from harness.contract.data import DataRequest, Dataset, DatasetSpec
+from harness.contract.methods import MethodSpec, Stage
 
 
 @dataclass
@@ -90,7 +91,9 @@ class Watch:
         after = global_state()
         for name, value in before.items():
             if after[name] != value and (torch_generator or name != "torch's generator"):
-                self.touched.append(f"{stage.name} changes {name}: use harness.randomness, and undo what you set")
+                self.touched.append(
+                    f"{stage.name} changes {name}: use harness.common.randomness, and undo what you set"
+                )
 
 
 def global_state() -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 import harness
-from harness.options import QUICK, QUICK_PER_DATASET, TRAINING_READS
+from harness import QUICK, QUICK_PER_DATASET, TRAINING_READS
 
 INSTALL = """pip install "numpy>=1.26,<2" learn2learn==0.2.0 --config-settings="--build-option=build_ext\""""
 
@@ -39,7 +39,7 @@ def stages(options: ProtoNetOptions) -> Sequence[harness.Stage]:
 
 
 def build(context: harness.BuildContext) -> Any:
-    from harness.networks import FeatureNetwork
+    from harness import FeatureNetwork
 
     return FeatureNetwork(context)
 

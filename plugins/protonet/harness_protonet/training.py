@@ -11,8 +11,7 @@ import torch
 from torch.nn import functional as F
 
 import harness
-from harness.batches import Batch, EpisodicBatches
-from harness.parallel import of_all_processes
+from harness import Batch, EpisodicBatches, of_all_processes
 
 
 def prototypical_classifier() -> type[Any]:

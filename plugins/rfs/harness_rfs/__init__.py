@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 import harness
-from harness.options import QUICK, QUICK_PER_DATASET, TRAINING_READS
+from harness import QUICK, QUICK_PER_DATASET, TRAINING_READS
 
 
 class RfsOptions(harness.TrainingOptions):
@@ -38,7 +38,7 @@ def stages(options: RfsOptions) -> Sequence[harness.Stage]:
 
 
 def build(context: harness.BuildContext) -> Any:
-    from harness.networks import ClassifierNetwork
+    from harness import ClassifierNetwork
 
     return ClassifierNetwork(context)
 

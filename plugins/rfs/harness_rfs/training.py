@@ -8,8 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import harness
-from harness.batches import Batch
-from harness.losses import distillation
+from harness import Batch, distillation
 
 
 def simple(context: harness.FitContext, learner: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 import harness
-from harness.options import QUICK, QUICK_PER_DATASET, TRAINING_READS
+from harness import QUICK, QUICK_PER_DATASET, TRAINING_READS
 
 
 class SkdOptions(harness.TrainingOptions):

@@ -9,8 +9,7 @@ import torch
 from torch.nn import functional as F
 
 import harness
-from harness.augment import rotations4
-from harness.batches import Batch
+from harness import Batch, rotations4
 from harness_skd.losses import self_supervised
 from harness_skd.network import N_TRANSFORMS
 

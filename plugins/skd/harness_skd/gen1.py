@@ -7,10 +7,7 @@ from typing import Any
 import torch
 
 import harness
-from harness.augment import rotate, rotations4
-from harness.backbones.dropblock import restart_schedules
-from harness.batches import Batch
-from harness.losses import distillation
+from harness import Batch, distillation, restart_schedules, rotate, rotations4
 from harness_skd.losses import simclr, twin_distance
 
 

@@ -1,11 +1,11 @@
-"""SKD's losses, as pure functions. The distillation term is harness.losses.distillation."""
+"""SKD's losses, as pure functions. The distillation term is harness.networks.losses.distillation."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional as F
 
-from harness.parallel import of_all_processes
+from harness import of_all_processes
 
 
 def self_supervised(q: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:

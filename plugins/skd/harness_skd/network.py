@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import harness
-from harness.networks import ClassifierNetwork, in_float32
+from harness import ClassifierNetwork, in_float32
 
 N_TRANSFORMS = 4  # quarter turns, or quadrants
 

@@ -1,0 +1,74 @@
+"""The pipeline as one readable function: open, sample, train, score, keep, report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import runs
+from harness.bench.events import BenchStarted, Observe
+from harness.bench.plan import BenchPlan
+from harness.bench.schedule import Schedule
+from harness.bench.table import open_table
+from harness.common.errors import RunsError, UnknownName
+from harness.execution.events import JobEvent
+from harness.hardware.request import HardwareRequest
+from harness.runs import StageFolder
+
+if TYPE_CHECKING:
+    from harness.catalogue.catalogue import Catalogue
+    from harness.execution.executor import Executor
+
+
+def bench(
+    plan: BenchPlan,
+    catalogue: Catalogue,
+    executor: Executor,
+    output: Path,
+    root: Path,
+    observe: Observe = lambda event: None,
+    train: bool = True,
+    keep: bool = True,
+) -> dict[str, Any]:
+    """Train and score every stage of every method of ``plan`` on the same data and episodes, and keep the record.
+
+    What ``output`` already holds is not done again. A stage that fails is a failure in the record, and so are the
+    stages that are trained from it.
+
+    Args:
+        output: the run folder.
+        root: the folder of prepared datasets.
+        observe: is told what harness.execution.events defines.
+        train: False: only score what is trained.
+        keep: write the record down, where ``harness report`` finds it.
+    Returns:
+        The bench's record, as ``harness.reports`` reads it: the plan, and a table a dataset.
+    Raises:
+        HarnessError: the plan names something that does not exist, or does not fit the data.
+        RunsError: ``train`` is False and no stage is trained.
+    """
+    executor.check(HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices))
+    runs.writable(output, output / "stages", *([output / "benches"] if keep else []))
+    tables = [open_table(plan, name, catalogue, output, root) for name in plan.dataset]
+    rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
+    if plan.baseline is not None and plan.baseline not in rows:
+        raise UnknownName("row for --baseline", plan.baseline, rows, "Rows")
+    jobs = [job for table in tables for job in table.jobs]
+    untrained = [] if train else [job for job in jobs if StageFolder(job.folder).trained is None]
+    if untrained and len(untrained) == len(jobs):
+        raise RunsError(f"{jobs[0].name} seed {jobs[0].seed} is not trained in {output}, nor any other stage of the "
+                        "bench. Train them: harness bench")  # fmt: skip
+    observe(BenchStarted(jobs))
+    schedule = Schedule(tables, observe, {job.key for job in untrained})
+    for job, outcome in executor.run(schedule.ready, lambda job, event: observe(JobEvent(job, event))):
+        schedule.finish(job, outcome)
+    record = {
+        "id": runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "plan": plan.model_dump(mode="json"),
+        "tables": [table.record(output) for table in tables],
+    }
+    if keep:
+        runs.save_bench(output, record)
+    return record

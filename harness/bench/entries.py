@@ -1,0 +1,175 @@
+"""What a plan names, looked up: its methods with their options, backbones and heads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.bench.plan import NATIVE, BenchPlan
+from harness.catalogue.validation import checked_stages
+from harness.common.errors import HarnessError, UnknownName
+from harness.contract.episodes import EpisodeSpec
+from harness.contract.heads import Head
+from harness.contract.methods import MethodSpec
+from harness.contract.options import MethodOptions
+from harness.contract.presets import find_preset, resolve
+from harness.evaluation import transforms
+
+if TYPE_CHECKING:
+    from harness.catalogue.catalogue import Catalogue
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method under a label: what it runs with, and how it is scored."""
+
+    label: str
+    method: MethodSpec
+    preset: str
+    options: MethodOptions
+    backbone: str | None
+    head: Head | None
+    changed: tuple[str, ...] = ()  # options to which the plan gives another value than the preset
+    transductive: bool = False  # it, or its head, looks at all queries of an episode at once
+
+    def changed_for(self, stage: str) -> list[str]:
+        """Those of ``changed`` that decide a stage."""
+        reads = self.reads(stage)
+        return [name for name in self.changed if name in reads]
+
+    def reads(self, stage: str) -> set[str]:
+        """The options that decide a stage: that it reads, or one that it is trained from."""
+        stages = {each.name: each for each in self.method.stages(self.options)}
+        reads: set[str] = set()
+        before: str | None = stage
+        while before is not None:
+            reads.update(stages[before].reads)
+            before = stages[before].parent
+        return reads
+
+
+def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
+    """The methods of a plan on a dataset, floors first, with their options resolved.
+
+    Raises:
+        UnknownName: no such method, preset, label, option, backbone or classifier.
+        HarnessError: two methods under one label, or a value that an option refuses.
+    """
+    asked = _asked(plan, catalogue)
+    labels = [label for label, _, _ in asked]
+    overrides = _by_label(plan.set, labels, "--set")
+    if plan.weights is not None and not Path(plan.weights).is_file():
+        raise HarnessError(f"--weights {plan.weights}: no such file")
+    swept = _by_label(plan.sweep, labels, "--sweep")
+    if plan.backbone is not None:
+        catalogue.backbone(plan.backbone)
+    if plan.classifier != NATIVE:
+        catalogue.classifier(plan.classifier)
+    found = []
+    for label, method, preset in asked:
+        backbone = _backbone(plan, method, preset, asked) if method.uses_backbone else None
+        head = choose_head(plan, method)
+        transductive = method.transductive or (head is not None and catalogue.classifier(head.classifier).transductive)
+        for name, values in combinations(label, swept[label]):
+            changes = {**overrides[label], **values}
+            options = resolve(method, preset, dataset, _budget(plan, method), changes, label=label)
+            checked_stages(method, options)
+            offered = resolve(method, preset, dataset, _budget(plan, method))
+            changed = tuple(name for name in changes if getattr(options, name) != getattr(offered, name))
+            found.append(Entry(name, method, preset, options, backbone, head, changed, transductive))
+    return found
+
+
+def _by_label(settings: Mapping[str, Any], labels: Sequence[str], flag: str) -> dict[str, dict[str, Any]]:
+    """``{"skd.alpha": 2}`` as ``{"skd": {"alpha": 2}}``, with an entry for every label."""
+    found: dict[str, dict[str, Any]] = {label: {} for label in labels}
+    for key, value in settings.items():
+        label, _, option = key.partition(".")
+        if label not in found:
+            raise UnknownName(f"label in {flag}", label, labels, "Labels")
+        found[label][option] = value
+    return found
+
+
+def combinations(label: str, swept: Mapping[str, Sequence[Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Every combination of the swept values with a label of its own, ``skd beta=0.1``; none swept: the label alone.
+
+    Raises:
+        HarnessError: an option is swept over no value, or over one value twice.
+    """
+    for option, values in swept.items():
+        shown = [_shown(value) for value in values]
+        if not shown or len(set(shown)) < len(shown):
+            raise HarnessError(f"--sweep {label}.{option} = {', '.join(shown)}: give it one or more different values")
+    found = []
+    for values in itertools.product(*swept.values()):
+        chosen = dict(zip(swept, values, strict=True))
+        found.append((" ".join([label, *(f"{name}={_shown(value)}" for name, value in chosen.items())]), chosen))
+    return found
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _asked(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str, MethodSpec, str]]:
+    names = plan.methods or tuple(sorted(name for name, method in catalogue.methods.items() if not method.floor))
+    floors = [name for name, method in catalogue.methods.items() if method.floor and plan.floors]
+    asked: dict[str, tuple[str, MethodSpec, str]] = {}
+    for text in (*(floor for floor in floors if floor not in plan.methods), *names):
+        label, equals, target = text.partition("=")
+        name, _, preset = (target if equals else text).partition(":")
+        label = label if equals else name
+        if not label or "/" in label or "." in label:
+            raise HarnessError(f"the label {label!r} in --methods may not be empty or hold '/' or '.'")
+        if label in asked:
+            raise HarnessError(
+                f"two methods are labelled {label!r}; give one a label of its own: {label}-2={name}:{preset or 'paper'}"
+            )
+        method = catalogue.method(name)
+        if preset:
+            find_preset(method, preset)
+        asked[label] = (label, method, preset or _usable_preset(plan, method))
+    return list(asked.values())
+
+
+def _usable_preset(plan: BenchPlan, method: MethodSpec) -> str:
+    """The plan's preset. Floors have none, and nothing to choose."""
+    if method.presets:
+        find_preset(method, plan.preset)
+    return plan.preset
+
+
+def _backbone(plan: BenchPlan, method: MethodSpec, preset: str, asked: Sequence[tuple[str, MethodSpec, str]]) -> str:
+    """The plan's backbone, else the preset's; a method without presets, as a floor, takes the first one's beside it."""
+    if plan.backbone:
+        return plan.backbone
+    if not method.presets:
+        for _, other, other_preset in asked:
+            if other.presets:
+                return find_preset(other, other_preset).backbone
+    return find_preset(method, preset).backbone
+
+
+def _budget(plan: BenchPlan, method: MethodSpec) -> dict[str, Any]:
+    """Every option that is a training length in images: ``images``, or ``gen1_images`` of one stage."""
+    fields = method.options.model_fields
+    return {name: plan.budget for name in fields if plan.budget and (name == "images" or name.endswith("_images"))}
+
+
+def choose_head(plan: BenchPlan, method: MethodSpec) -> Head | None:
+    """The head that a method is scored with. One classifier for all means one transform and views for all too."""
+    if method.head is None:
+        return None
+    head = method.head if plan.classifier == NATIVE else Head(plan.classifier, "l2", 1)
+    changes: dict[str, Any] = {"transform": plan.transform, "views": plan.views}
+    head = replace(head, **{name: value for name, value in changes.items() if value is not None})
+    transforms.check(head.transform)
+    return head
+
+
+def episode_specs(plan: BenchPlan) -> Sequence[EpisodeSpec]:
+    return [EpisodeSpec(way, shot, plan.queries) for way in plan.way for shot in plan.shots]

@@ -1,0 +1,71 @@
+"""How values are written on the command line and in a plan file: ``skd.alpha=2``, ``0-4``, ``images=2000000``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from harness.common.errors import HarnessError
+
+T = TypeVar("T")
+MOST_NUMBERS = 10_000  # that one flag may name
+
+
+def parse_settings(texts: Sequence[str], flag: str = "--set") -> dict[str, Any]:
+    """``{"skd.alpha": 2}`` of ``["skd.alpha=2"]``; see ``parse_setting``."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, value = parse_setting(text, flag)
+        if name in found:
+            raise HarnessError(f"{flag} {name} is given twice")
+        found[name] = value
+    return found
+
+
+def parse_setting(text: str, flag: str = "--set") -> tuple[str, Any]:
+    """``("skd.alpha", 2)`` of ``skd.alpha=2``. A list is written with commas; what is no JSON is a string."""
+    name, equals, value = text.partition("=")
+    if not equals or "." not in name or not value.strip():
+        raise HarnessError(f"{flag} {text!r}: write it as LABEL.OPTION=VALUE, as in {flag} skd.alpha=2")
+    return name.strip(), _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    if "," in text and not text.startswith(("[", "{", '"')):
+        return [_value(part.strip()) for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def comma_list(text: str, kind: Callable[[str], T], flag: str) -> tuple[T, ...]:
+    """``1,5`` as (1, 5); ``0-4`` as (0, 1, 2, 3, 4) where ``kind`` is int."""
+    values: list[Any] = []
+    example = "Write it as 1,5 or 0-4" if kind is int else "Separate names by commas"
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        first, dash, last = part.partition("-")
+        try:
+            if kind is int and dash and first:
+                span = range(int(first), int(last) + 1)
+                if not 0 < len(span) <= MOST_NUMBERS:
+                    found = f"{len(span):,} numbers; at most {MOST_NUMBERS:,} go" if span else "no number"
+                    raise HarnessError(f"{flag} {text!r}: {part!r} names {found}. {example}")
+                values.extend(span)
+            else:
+                values.append(kind(part))
+        except ValueError:
+            raise HarnessError(f"{flag} {text!r}: {part!r} is no whole number. {example}") from None
+    if not values:
+        raise HarnessError(f"{flag} {text!r} names nothing. {example}")
+    return tuple(values)
+
+
+def parse_budget(text: str) -> int:
+    """2000000 of ``images=2000000``."""
+    name, _, value = text.partition("=")
+    digits = value.replace("_", "")
+    if name != "images" or not digits.isdigit() or int(digits) == 0:
+        raise HarnessError(f"--budget {text!r}: write it as images=N, as in --budget images=2000000")
+    return int(digits)

@@ -1,0 +1,120 @@
+"""One dataset of a bench: its episodes, its jobs and what became of them."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.bench.entries import Entry, entries, episode_specs
+from harness.bench.jobs import stage_jobs
+from harness.bench.plan import BenchPlan
+from harness.common.errors import UnknownName
+from harness.contract.data import Dataset
+from harness.contract.episodes import Episodes
+from harness.contract.results import StageFailure, StageResult
+from harness.episodes.plan import EpisodePlan
+from harness.execution.job import StageJob
+from harness.execution.source import DataSource
+from harness.hardware.request import HardwareRequest
+
+if TYPE_CHECKING:
+    from harness.catalogue.catalogue import Catalogue
+
+
+@dataclass(frozen=True, eq=False)
+class BenchTable:
+    """One dataset of a bench: its episodes, its jobs and what became of them."""
+
+    source: DataSource
+    dataset: Dataset
+    episodes: list[Episodes]
+    entries: list[Entry]
+    jobs: list[StageJob]
+    outcomes: dict[StageJob, StageResult | StageFailure]
+    rows: tuple[str, ...] = ()  # patterns of the rows to show; empty: all
+
+    def row(self, job: StageJob) -> str:
+        """The name of a job's row: LABEL/STAGE, or LABEL where the method has one stage."""
+        entry = self._entry(job)
+        return job.name if len(entry.method.stages(entry.options)) > 1 else job.label
+
+    def shows(self, job: StageJob) -> bool:
+        """Whether a job has a row. Without one it is there because another is trained from it."""
+        return not self.rows or any(fnmatch.fnmatchcase(self.row(job), pattern) for pattern in self.rows)
+
+    def _entry(self, job: StageJob) -> Entry:
+        return next(entry for entry in self.entries if entry.label == job.label)
+
+    def scores(self, job: StageJob) -> list[str]:
+        return [job.score_key(episodes) for episodes in self.episodes]
+
+    def record(self, output: Path) -> dict[str, Any]:
+        return {
+            "dataset": self.source.dataset,
+            "test_dataset": self.source.test_dataset,
+            "train_on": self.source.train_on,
+            "notes": list(self.dataset.notes),
+            "data_fingerprint": self.dataset.fingerprint,
+            "score_on": self.source.score_on,
+            "n_test_classes": self.source.scored(self.dataset).n_classes,
+            "episodes": [
+                {**asdict(each.spec), "target": each.target, "n": len(each), "fingerprint": each.fingerprint}
+                for each in self.episodes
+            ],
+            "stages": [self._stage(job, output) for job in self.jobs],
+        }
+
+    def _stage(self, job: StageJob, output: Path) -> dict[str, Any]:
+        outcome = self.outcomes[job]
+        entry = self._entry(job)
+        return {
+            "label": job.label,
+            "method": job.method,
+            "stage": job.stage,
+            "row": self.row(job),
+            "shown": self.shows(job),
+            "preset": entry.preset if entry.method.presets else None,
+            "changed": entry.changed_for(job.stage),
+            "floor": entry.method.floor,
+            "transductive": entry.transductive,
+            "backbone": job.backbone,
+            "head": asdict(job.head) if job.head else None,
+            "options": dict(job.options),
+            "seed": job.seed,
+            "key": job.key,
+            "parent": job.identity.parent,
+            "folder": str(job.folder.relative_to(output)),
+            "scores": self.scores(job),
+            "failure": outcome.error if isinstance(outcome, StageFailure) else None,
+        }
+
+
+def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> BenchTable:
+    found = entries(plan, name, catalogue)
+    source = DataSource(name, root, plan.train_on, plan.test_dataset, plan.image_size, plan.score_on)
+    dataset = source.open(catalogue)
+    balanced = EpisodePlan(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
+    protocol = balanced.with_unbalanced() if any(entry.transductive for entry in found) else balanced
+    episodes = protocol.sample(source.scored(dataset))
+    machine = HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices)
+    jobs = [
+        job for seed in plan.seeds for entry in found
+        for job in stage_jobs(plan, entry, seed, source, dataset, protocol, machine, output, catalogue)
+    ]  # fmt: skip
+    table = BenchTable(source, dataset, episodes, found, jobs, {}, plan.rows)
+    return replace(table, jobs=_needed(table))
+
+
+def _needed(table: BenchTable) -> list[StageJob]:
+    """The jobs that have a row, and those that they are trained from."""
+    names = {table.row(job) for job in table.jobs}
+    for pattern in table.rows:
+        if not fnmatch.filter(names, pattern):
+            raise UnknownName("row in --rows", pattern, names, "Rows")
+    needed = {job.key for job in table.jobs if table.shows(job)}
+    for job in reversed(table.jobs):  # each comes after its parent
+        if job.key in needed and job.identity.parent is not None:
+            needed.add(job.identity.parent)
+    return [job for job in table.jobs if job.key in needed]

@@ -1,0 +1,59 @@
+"""Whether what a plugin offers keeps the contract, as far as shows without running it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from harness.common.errors import PluginError, UnknownName, one_line
+from harness.contract.methods import MethodSpec, Stage
+
+
+def validate(spec: Any) -> None:
+    """Raises PluginError where a spec breaks the contract in a way that shows without running it."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", spec.name):
+        raise PluginError(f"the name {spec.name!r} may hold letters, digits, '.', '_' and '-' only")
+    if isinstance(spec, MethodSpec):
+        _validate_method(spec)
+
+
+def _validate_method(method: MethodSpec) -> None:
+    """Raises PluginError where a preset, a stage's parent or an option it reads does not exist."""
+    from harness.contract.options import MethodOptions
+    from harness.contract.presets import resolve
+
+    if not (isinstance(method.options, type) and issubclass(method.options, MethodOptions)):
+        raise PluginError(f"{method.name}: options must be a subclass of harness.MethodOptions")
+    for name, option in method.options.model_fields.items():
+        if not option.description:
+            raise PluginError(f"{method.name}: the option {name!r} has no description")
+    for preset in method.presets or [""]:
+        for dataset in ["", *(method.presets[preset].per_dataset if preset else ())]:
+            checked_stages(method, resolve(method, preset, dataset))
+
+
+def checked_stages(method: MethodSpec, options: Any) -> list[Stage]:
+    """The stages of a method under these options.
+
+    Raises:
+        PluginError: they cannot be made, or a stage's name, its parent or an option that it reads is wrong.
+    """
+    try:
+        stages = list(method.stages(options))
+    except Exception as error:
+        raise PluginError(f"{method.name}: stages() failed: {one_line(error)}") from error
+    seen: set[str] = set()
+    for stage in stages:
+        if not isinstance(stage, Stage):
+            raise PluginError(f"{method.name}: stages() returned a {type(stage).__name__}, not a harness.Stage")
+        if stage.parent is not None and stage.parent not in seen:
+            raise PluginError(f"{method.name}/{stage.name}: its parent {stage.parent!r} is no earlier stage")
+        for name in stage.reads:
+            if name not in method.options.model_fields:
+                raise UnknownName(f"option read by {method.name}/{stage.name}", name, method.options.model_fields)
+        if stage.name in seen:
+            raise PluginError(f"{method.name}: two stages are named {stage.name!r}")
+        seen.add(stage.name)
+    if not seen:
+        raise PluginError(f"{method.name}: no stages")
+    return stages

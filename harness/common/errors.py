@@ -1,0 +1,50 @@
+"""What can go wrong, as the user meets it: one line that says what is wrong, what was found, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """The user can mend this. The command line prints it as one line and exits with status 2."""
+
+
+class UnknownName(HarnessError):
+    """A name that nothing installed answers to."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], label: str = "Known") -> None:
+        self.known = sorted(known)
+        known = f"{label}: {', '.join(self.known)}" if self.known else "There are none"
+        super().__init__(f"unknown {kind} {name!r}.{suggestion(name, self.known)} {known}")
+
+
+class DataError(HarnessError):
+    """Data that is missing, damaged, or not the dataset it is said to be."""
+
+
+class NotPrepared(DataError):
+    """A dataset that has not been prepared on this machine."""
+
+
+class PluginError(HarnessError):
+    """A plugin that breaks the contract of harness/contract/hooks.py."""
+
+
+class RunsError(HarnessError):
+    """A run folder that cannot be written, read or compared."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'protonet'?`` where something known is near to ``name``, else an empty string."""
+    by_case = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.5)
+    return f" Did you mean {by_case[near[0]]!r}?" if near else ""
+
+
+def one_line(error: BaseException) -> str:
+    """The error as a single line: its type where the message alone would not say what happened."""
+    text = " ".join(str(error).split())
+    return (
+        text if isinstance(error, HarnessError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    )

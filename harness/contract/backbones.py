@@ -1,0 +1,33 @@
+"""What a backbone is: a network from images to features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class BackboneRequest:
+    """What a backbone is built for."""
+
+    image_size: int
+    channels: int = 3
+    argument: str | None = None  # what stood behind the colon: ``timm:resnet18``
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A network from normalised images (N, C, H, W) to features (N, D).
+
+    ``build`` returns a ``torch.nn.Module`` with an attribute ``n_features`` (D). It may use torch's global random
+    generator: the harness seeds it first.
+    """
+
+    name: str
+    title: str
+    build: Callable[[BackboneRequest], torch.nn.Module]
+    takes_argument: bool = False

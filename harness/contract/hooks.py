@@ -1,0 +1,68 @@
+"""The plugin contract, in the order of the pipeline.
+
+A plugin is a module (or any object) behind an entry point of the group ``harness``. It implements what it offers:
+
+    import harness
+
+    @harness.hookimpl
+    def harness_methods():
+        return [harness.MethodSpec(...)]
+
+The first five hooks are called once, when the command line starts, so they must be quick and import no torch. The
+two last ones notify. No hook replaces the episode sampler: every method meets the same episodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pluggy
+
+from harness.contract.backbones import BackboneSpec
+from harness.contract.data import DatasetSpec
+from harness.contract.heads import ClassifierSpec
+from harness.contract.methods import MethodSpec
+from harness.contract.reporters import ReporterSpec
+from harness.contract.results import StageFailure, StageResult
+
+hookspec = pluggy.HookspecMarker("harness")
+hookimpl = pluggy.HookimplMarker("harness")
+
+
+@hookspec
+def harness_datasets() -> Iterable[DatasetSpec]:  # type: ignore[empty-body]
+    """Datasets to bench on. Called once at start; a name that another plugin has is an error."""
+
+
+@hookspec
+def harness_backbones() -> Iterable[BackboneSpec]:  # type: ignore[empty-body]
+    """Networks from images to features. Called once at start; a name that another plugin has is an error."""
+
+
+@hookspec
+def harness_methods() -> Iterable[MethodSpec]:  # type: ignore[empty-body]
+    """Few-shot-learning methods. Called once at start; a name that another plugin has is an error."""
+
+
+@hookspec
+def harness_classifiers() -> Iterable[ClassifierSpec]:  # type: ignore[empty-body]
+    """Classifiers for features. Called once at start; a name that another plugin has is an error."""
+
+
+@hookspec
+def harness_reporters() -> Iterable[ReporterSpec]:  # type: ignore[empty-body]
+    """Ways of writing a report. Called once at start; a name that another plugin has is an error."""
+
+
+@hookspec
+def harness_epoch_done(label: str, stage: str, seed: int, epoch: int, metrics: Mapping[str, float]) -> None:
+    """An epoch (from 1) is over and its checkpoint is on disk. Called in the main process, for trackers.
+
+    ``metrics`` holds the epoch's mean losses and ``images_per_second``. What it returns is ignored; if it raises, that
+    is reported once and this implementation is not called again.
+    """
+
+
+@hookspec
+def harness_stage_done(label: str, stage: str, seed: int, result: StageResult | StageFailure) -> None:
+    """A stage is trained and scored, or has failed. Called in the main process, on the terms of the hook above."""

@@ -1,0 +1,44 @@
+"""What a stage trains, and how it is scored: by features or by predicting an episode itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeBatch:
+    """Some episodes, as an ``EpisodicLearner`` sees them. Queries come in a seeded, shuffled order."""
+
+    support: torch.Tensor  # (E, S, H, W, C) uint8
+    support_labels: torch.Tensor  # (E, S) int64, 0..n_way-1
+    query: torch.Tensor  # (E, Q, H, W, C) uint8
+    n_way: int
+
+
+class Learner(Protocol):
+    """What a stage trains. A ``torch.nn.Module`` is one. Its weights must hold all that it has learned."""
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, torch.Tensor], /) -> Any: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A learner whose features are classified by a head: each image is embedded once, however many episodes."""
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (N, D) float32 of images (N, H, W, C) uint8, each independent of the others in the batch."""
+
+
+@runtime_checkable
+class EpisodicLearner(Protocol):
+    """A learner that adapts to an episode and classifies its queries itself."""
+
+    def predict(self, batch: EpisodeBatch) -> torch.Tensor:
+        """Scores (E, Q, n_way), higher for likelier."""

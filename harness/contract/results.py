@@ -1,0 +1,47 @@
+"""What a stage reached, and at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.contract.episodes import EpisodeSpec, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A learner's accuracies on one kind of episode."""
+
+    episodes: EpisodeSpec
+    target: Target
+    episodes_fingerprint: str
+    accuracies: np.ndarray  # (E,) float64, fractions 0..1
+    classes: np.ndarray  # (E, n_way) int64: which of the split's classes an episode has
+    n_classes: int  # of the split
+
+
+@dataclass(frozen=True, eq=False)
+class StageResult:
+    """What one stage with one seed reached, and at what cost."""
+
+    key: str
+    scores: tuple[Score, ...]
+    images_seen: int  # images the network was trained on, augmented and rotated copies counted, parents not
+    fit_seconds: float
+    embed_seconds: float
+    peak_memory_bytes: int
+    flops: int = 0  # of forward and backward passes, the teacher's included
+    conditions: Mapping[str, str] = field(default_factory=dict)  # device, precision, threads, versions
+
+
+@dataclass(frozen=True)
+class StageFailure:
+    """A stage that could not be trained or scored: a row of its own, not a crash."""
+
+    key: str
+    error: str  # one line
+    details: str = ""  # the traceback

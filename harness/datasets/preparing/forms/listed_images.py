@@ -1,0 +1,61 @@
+"""A folder of images and a table a split: ``train.csv``, ``val.csv``, ``test.csv`` with ``filename,label``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+
+from harness.common.errors import DataError
+from harness.contract.data import SplitName
+from harness.datasets.preparing.classes import SPLITS
+from harness.datasets.preparing.forms import Item, Reading, Wanted
+from harness.datasets.preparing.sources.archives import Source
+from harness.datasets.preparing.sources.files import File, read
+from harness.datasets.preparing.sources.images import SUFFIXES
+
+
+def listed_images(source: Source, wanted: Wanted) -> Reading | None:
+    """miniImageNet as Ravi and Larochelle publish it: file names in tables, images beside them."""
+    tables: dict[SplitName, list[tuple[str, str]]] = {}
+    for split in SPLITS:
+        files = [file for name, file in source.files.items() if name.rpartition("/")[2] == f"{split}.csv"]
+        rows = _rows(files[0]) if len(files) == 1 else None
+        if rows is not None:
+            tables[split] = rows
+    images = {name.rpartition("/")[2]: file for name, file in source.files.items() if name.lower().endswith(SUFFIXES)}
+    if not tables or not images:
+        return None
+    listed = [filename for rows in tables.values() for filename, _ in rows]
+    missing = [filename for filename in listed if filename not in images]
+    if len(missing) == len(listed):
+        raise DataError(
+            f"{source.path}: none of the {len(listed):,} images that its tables list is there, {listed[0]!r} for one: "
+            "put the images in a folder beside the tables"
+        )
+    remark = f"{len(missing):,} of the {len(listed):,} images that the tables list are missing, {missing[:1]} first"
+    return Reading(
+        "images listed in train.csv, val.csv and test.csv",
+        len(listed) - len(missing),
+        _items(tables, images),
+        resize=True,
+        remarks=(remark,) if missing else (),
+    )
+
+
+def _rows(file: File) -> list[tuple[str, str]] | None:
+    """(filename, label) of each line, or None where the table is of another kind."""
+    try:
+        lines = read(file).decode("utf-8-sig").splitlines()
+        table = list(csv.DictReader(lines))
+    except (UnicodeDecodeError, csv.Error):
+        raise DataError(f"{file.name}: not a CSV table in UTF-8: save it again as one") from None
+    if not table or not {"filename", "label"} <= set(table[0]):
+        return None
+    return [(row["filename"] or "", row["label"] or "") for row in table]
+
+
+def _items(tables: dict[SplitName, list[tuple[str, str]]], images: dict[str, File]) -> Iterator[Item]:
+    for split, rows in tables.items():
+        for filename, label in rows:
+            if filename in images:
+                yield Item(split, label, images[filename], images[filename].name)

@@ -1,0 +1,149 @@
+"""Pickles that hold images as arrays: CIFAR-100's own files, those of MetaOptNet and RFS, and Ren's of miniImageNet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.common.errors import DataError
+from harness.contract.data import SplitName
+from harness.datasets.preparing.classes import SPLITS
+from harness.datasets.preparing.forms import Form, Item, Reading, Wanted
+from harness.datasets.preparing.sources.archives import Source
+from harness.datasets.preparing.sources.files import File, view
+from harness.datasets.preparing.sources.unpickle import load
+
+
+def cifar100_python(source: Source, wanted: Wanted) -> Reading | None:
+    """The official CIFAR-100: ``train``, ``test`` and ``meta``, pickled. The class list splits its 100 classes."""
+    folders = {name.rpartition("/")[0] for name in source.named("meta")}
+    for folder in sorted(folders):
+        at = f"{folder}/" if folder else ""
+        parts = [source.files[at + part] for part in ("train", "test") if at + part in source.files]
+        if parts:
+            meta = load_dict(source.files[at + "meta"], wanted)
+            names = [text(each) for each in get(meta, "fine_label_names", list, source.files[at + "meta"])]
+            tables = [_cifar_table(part, names, wanted) for part in parts]
+            total = sum(len(images) for _, images, _ in tables)
+            return Reading("CIFAR-100 python pickles", total, _rows(tables))
+    return None
+
+
+def split_pickles(title: str, patterns: Sequence[str], data: str = "data") -> Form:
+    """The form ``title``: a pickle a split, a dict of ``data`` uint8 (N, H, W, C) and ``labels`` or ``class_dict``.
+
+    Args:
+        patterns: the files' names with ``{}`` for the split; the first pattern that any file has is taken.
+    """
+
+    def recognise(source: Source, wanted: Wanted) -> Reading | None:
+        for pattern in patterns:
+            files = {split: _one(source, pattern, split) for split in SPLITS}
+            found = {split: file for split, file in files.items() if file is not None}
+            if found:
+                tables = [_split_table(split, file, data, wanted) for split, file in found.items()]
+                return Reading(title, sum(len(images) for _, images, _ in tables), _rows(tables))
+        return None
+
+    return recognise
+
+
+Table = tuple[SplitName | None, np.ndarray, Sequence[str | int]]  # split, images (N, H, W, C), the class of each
+
+
+def load_dict(file: File, wanted: Wanted) -> dict[str, Any]:
+    """The dict in a pickle, its keys as text. Raises DataError where it holds anything else."""
+    loaded = load(view(file, wanted.scratch), file.name, wanted.scratch)
+    if not isinstance(loaded, dict):
+        raise DataError(f"{file.name}: holds a {type(loaded).__name__}, not a dict: is this the right file?")
+    return {text(key): value for key, value in loaded.items()}
+
+
+def get(loaded: dict[str, Any], key: str, kind: type | tuple[type, ...], file: File) -> Any:
+    if key not in loaded:
+        found = ", ".join(map(repr, list(loaded)[:8])) or "nothing"
+        raise DataError(f"{file.name}: has no {key!r}, only {found}: is this the right file?")
+    if not isinstance(loaded[key], kind):
+        raise DataError(f"{file.name}: its {key!r} is a {type(loaded[key]).__name__}: is this the right file?")
+    return loaded[key]
+
+
+def text(value: Any) -> str:
+    return bytes(value).decode("latin1") if isinstance(value, bytes | memoryview) else str(value)
+
+
+def integers(values: Any, what: str, file: File) -> np.ndarray:
+    """(N,) int64 from a list or array of labels. Raises DataError where they are no whole numbers."""
+    try:
+        labels = np.asarray(values)
+        if labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.size == 0:
+            raise ValueError
+        return labels.astype(np.int64)
+    except (ValueError, TypeError, OverflowError):
+        raise DataError(f"{file.name}: its {what!r} are no list of whole numbers: is this the right file?") from None
+
+
+def check_images(images: Any, wanted: Wanted, file: File) -> np.ndarray:
+    """``images`` as (N, H, W, C) uint8. Raises DataError where they are of another kind or size."""
+    expected = (wanted.image_size, wanted.image_size, wanted.channels)
+    if isinstance(images, list) and images and all(isinstance(each, np.ndarray) for each in images):
+        images = np.stack(images) if len({each.shape for each in images}) == 1 else images[0]
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != expected:
+        found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else f"a {type(images).__name__}"
+        raise DataError(f"{file.name}: its images are {found}, {wanted.dataset} has uint8 (N, {expected})")
+    return images
+
+
+def _one(source: Source, pattern: str, split: SplitName) -> File | None:
+    words = {"train": ("train", "train_phase_train"), "val": ("val", "validation"), "test": ("test",)}[split]
+    found = source.named(*(pattern.format(word) for word in words))
+    if len(found) > 1:
+        raise DataError(f"{source.path}: holds {' and '.join(sorted(found))}: give the folder of the one you mean")
+    return next(iter(found.values()), None)
+
+
+def _cifar_table(file: File, names: list[str], wanted: Wanted) -> Table:
+    loaded = load_dict(file, wanted)
+    flat = get(loaded, "data", np.ndarray, file)
+    labels = integers(get(loaded, "fine_labels", (list, np.ndarray), file), "fine_labels", file)
+    if flat.dtype != np.uint8 or flat.shape != (len(labels), 3072):
+        raise DataError(f"{file.name}: its data are {flat.dtype} {flat.shape}, not uint8 ({len(labels)}, 3072)")
+    if labels.min() < 0 or labels.max() >= len(names):
+        raise DataError(f"{file.name}: has labels outside 0..{len(names) - 1}, the classes that meta names")
+    images = flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return None, images, [names[label] for label in labels]
+
+
+def _split_table(split: SplitName, file: File, data: str, wanted: Wanted) -> Table:
+    loaded = load_dict(file, wanted)
+    images = check_images(get(loaded, data, (np.ndarray, list), file), wanted, file)
+    if "class_dict" in loaded:
+        return split, images, _from_class_dict(get(loaded, "class_dict", dict, file), len(images), file)
+    labels = integers(get(loaded, "labels", (list, np.ndarray), file), "labels", file)
+    if len(labels) != len(images):
+        raise DataError(f"{file.name}: {len(images):,} images but {len(labels):,} labels: download it again")
+    numbers = loaded.get("catname2label")  # some copies name their numbers
+    if isinstance(numbers, dict) and set(labels.tolist()) <= set(numbers.values()):
+        names = {number: text(name) for name, number in numbers.items()}
+        return split, images, [names[label] for label in labels.tolist()]
+    return split, images, labels.tolist()
+
+
+def _from_class_dict(classes: dict[Any, Any], count: int, file: File) -> list[str | int]:
+    keys: list[str | int] = [-1] * count
+    for name, places in classes.items():
+        for place in integers(places, f"class_dict[{text(name)}]", file).tolist():
+            if not 0 <= place < count or keys[place] != -1:
+                raise DataError(f"{file.name}: its class_dict gives image {place} twice, or there is no such image")
+            keys[place] = text(name)
+    if -1 in keys:
+        raise DataError(f"{file.name}: its class_dict says nothing of image {keys.index(-1)}")
+    return keys
+
+
+def _rows(tables: list[Table]) -> Iterator[Item]:
+    for split, images, keys in tables:
+        for row, key in zip(images, keys, strict=True):
+            yield Item(split, key, row, f"image of class {key}")

@@ -1,0 +1,127 @@
+"""What a source held against what the split lists: which class is which, what is missing, what is too much."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.common.errors import DataError
+from harness.contract.data import SplitName
+from harness.datasets.prepared.fingerprints import canonical_order, class_digest
+from harness.datasets.preparing.classes import ROLES, SPLITS, ClassList, ListedClass
+from harness.datasets.preparing.spool import Spool
+
+
+@dataclass(frozen=True)
+class Match:
+    """A spool whose classes are known."""
+
+    classes: dict[SplitName, list[ListedClass]]  # those that have images, in the list's order
+    labels: np.ndarray  # (N,) int64 per image: the class's place in the list of all classes; -1: left out
+    named_by: str  # "name", "pixels" or "number"
+
+
+def match(spool: Spool, listed: ClassList, dataset: str) -> Match:
+    """Raises DataError where a class is unknown, lies in another split than listed, or is there twice."""
+    found, named_by = _identify(spool, listed, dataset)
+    taken: dict[ListedClass, int] = {}
+    for key, each in enumerate(found):
+        split, name = spool.keys[key]
+        if split is not None and split != each.split:
+            raise DataError(
+                f"the source has the class {each.name!r} in {split!r}, {dataset} has it in {each.split!r}: "
+                "this is another dataset, or another split of it"
+            )
+        if each in taken:
+            raise DataError(f"two classes of the source are {each.name!r} of {dataset}: {name!r} is the second")
+        taken[each] = key
+    places = {each: place for place, each in enumerate(listed.classes)}
+    label_of_key = np.array([places[each] for each in found], dtype=np.int64)
+    classes = {split: [each for each in listed.of(split) if each in taken] for split in SPLITS}
+    return Match({split: some for split, some in classes.items() if some}, label_of_key[spool.key_of], named_by)
+
+
+def _identify(spool: Spool, listed: ClassList, dataset: str) -> tuple[list[ListedClass], str]:
+    """The listed class of each key of the spool, and how they were told."""
+    names = [key for key in spool.keys if isinstance(key[1], str)]
+    if len(names) == len(spool.keys):
+        found = [listed.named(str(key)) for _, key in spool.keys]
+        unknown = [key for (_, key), each in zip(spool.keys, found, strict=True) if each is None]
+        if unknown:
+            raise DataError(
+                f"{len(unknown)} of the {len(found)} classes of the source are not in {dataset}, {unknown[0]!r} first: "
+                "is this another dataset?"
+            )
+        return [each for each in found if each is not None], "name"
+    by_pixels = _by_pixels(spool, listed)
+    if by_pixels is not None:
+        return by_pixels, "pixels"
+    numbered: dict[tuple[SplitName | None, str | int], ListedClass] = {}
+    for split in SPLITS:
+        keys = [key for where, key in spool.keys if where == split]
+        if any(isinstance(key, str) for key in keys):
+            raise DataError(
+                f"the source names the classes of {split!r}, {keys[0]!r} first, and only numbers those of another: "
+                "give all of them names, or none"
+            )
+        numbers = [int(key) for key in keys]
+        names_of = listed.by_number(split, numbers) if numbers else {}
+        if names_of is None:
+            raise DataError(
+                f"the source numbers {len(numbers)} classes in {split!r}, from {min(numbers)} to {max(numbers)}, and "
+                f"{dataset} has {len(listed.of(split))} there: this is another dataset, or another split of it"
+            )
+        numbered |= {(split, number): each for number, each in names_of.items()}
+    return [numbered[key] for key in spool.keys], "number"
+
+
+def _by_pixels(spool: Spool, listed: ClassList) -> list[ListedClass] | None:
+    """The class of each key by the digest of its images, where every one is known."""
+    order = canonical_order(spool.key_of, spool.digests)
+    bounds = np.searchsorted(spool.key_of[order], np.arange(len(spool.keys) + 1))
+    found = []
+    for start, end in itertools.pairwise(bounds):
+        each = listed.with_digest(class_digest(spool.digests[order[start:end]]))
+        if each is None:
+            return None
+        found.append(each)
+    return found
+
+
+def shortcomings(
+    matched: Match, listed: ClassList, counts: Mapping[SplitName, tuple[int, int]]
+) -> tuple[tuple[str, ...], list[str]]:
+    """What every table must say of the data, and the details for the person who prepares them.
+
+    Args:
+        counts: split → (classes, images) as published; empty where nothing is published.
+    """
+    images = np.bincount(matched.labels, minlength=len(listed.classes))  # (n_classes,)
+    partial, details = [], []
+    for split in SPLITS:
+        expected, there = listed.of(split), matched.classes.get(split, [])
+        missing = [each for each in expected if each not in set(there)]
+        if missing:
+            partial.append(f"{len(there)} of {len(expected)} {ROLES[split]} classes")
+            details.append(f"{len(missing)} {ROLES[split]} classes are missing: {_some(missing)}")
+    total = int(images.sum())
+    published = sum(number for _, number in counts.values())
+    odd = [(each, int(n)) for each, n in zip(listed.classes, images, strict=True) if n and each.images not in (None, n)]
+    for each, number in odd[:3]:
+        details.append(f"{each.name} has {number} images, published are {each.images}")
+    if len(odd) > 3:
+        details.append(f"{len(odd) - 3} more classes have another number of images than published")
+    if published and total < published:
+        partial.append(f"{total:,} of {published:,} images")
+    notes = [f"partial data ({', '.join(partial)})"] if partial else []
+    if published and (total > published or (odd and not partial)):
+        notes.append(f"not the published images ({total:,} instead of {published:,})")
+    return tuple(notes), details
+
+
+def _some(classes: list[ListedClass]) -> str:
+    names = [f"{each.name} ({each.title})" if each.title else each.name for each in classes[:3]]
+    return ", ".join(names) + (f" and {len(classes) - 3} more" if len(classes) > 3 else "")

@@ -1,0 +1,171 @@
+"""From the files that people have to the prepared form: ``harness data prepare NAME --source PATH``.
+
+    source ─ recognised form ─► images ─ decode ─► spool ─ match with the split ─► ordered, fingerprinted, renamed
+
+A ``DatasetSpec.prepare`` takes a ``PrepareRequest`` and returns the folder that it made. Dataset plugins call
+``prepare_dataset`` with their class list and forms, and have all that is here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.common.errors import DataError
+from harness.contract.data import DatasetSpec, SplitName
+from harness.datasets.prepared import store
+from harness.datasets.prepared.fingerprints import canonical_order
+from harness.datasets.preparing.classes import ClassList
+from harness.datasets.preparing.downloads import Remote, fetch
+from harness.datasets.preparing.forms import Form, Reading, Wanted
+from harness.datasets.preparing.matching import Match, match, shortcomings
+from harness.datasets.preparing.sources.archives import look_inside, open_source
+from harness.datasets.preparing.spool import Progress, Spool
+
+
+def _silent(message: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """What the command line asks for."""
+
+    root: Path  # the folder with prepared datasets
+    source: Path | None = None  # a folder or an archive; None with ``download``
+    download: bool = False
+    replace: bool = False  # prepare again what is there
+    swap_channels: bool = False  # the source's arrays hold blue, green, red
+    say: Callable[[str], None] = _silent  # a line for the user
+    progress: Progress | None = None
+
+
+def prepare_dataset(
+    spec: DatasetSpec,
+    classes: ClassList,
+    forms: Sequence[Form],
+    request: PrepareRequest,
+    remotes: Sequence[Remote] = (),
+) -> Path:
+    """The prepared dataset's folder, made from ``request.source`` unless it is there already.
+
+    Args:
+        classes: the published split.
+        forms: in which the dataset is known, tried in turn.
+        remotes: the files that ``--download`` fetches.
+    Raises:
+        DataError: no source, a source of no known form, damaged or of another dataset. Nothing is left behind.
+    """
+    folder, source = request.root / spec.name, request.source
+    fetched = request.root / ".downloads" / spec.name
+    if store.is_prepared(folder) and not request.replace:
+        _refuse_other_source(spec, folder, source)
+    elif request.download:
+        _download(spec, remotes, fetched, request)
+    place = fetched if request.download else source
+    if place is None:
+        raise DataError(f"{spec.name}: give the files with --source PATH. {spec.obtain}")
+
+    def write(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="scratch-", dir=folder) as scratch:
+            _write(spec, classes, forms, request, place, folder, Path(scratch))
+
+    waiting = f"another process is preparing {spec.name}: waiting for it"
+    store.build(request.root, spec.name, write, replace=request.replace, waiting=lambda: request.say(waiting))
+    shutil.rmtree(fetched, ignore_errors=True)
+    with contextlib.suppress(OSError):  # other datasets' downloads may be there
+        fetched.parent.rmdir()
+    return folder
+
+
+def _download(spec: DatasetSpec, remotes: Sequence[Remote], folder: Path, request: PrepareRequest) -> None:
+    if not remotes:
+        raise DataError(f"{spec.name} has no public source to download from. {spec.obtain}")
+    waiting = f"another process is fetching {spec.name}: waiting for it"
+    try:
+        with store.locked(request.root, f"downloads-{spec.name}", lambda: request.say(waiting)):
+            fetch(remotes, folder, request.say, request.progress)
+    except DataError as error:
+        by_hand = " ".join(remote.url for remote in remotes)
+        command = f"harness data prepare {spec.name} --source FOLDER --data-root {request.root}"
+        raise DataError(f"{error}. Or fetch by hand into a FOLDER: {by_hand} and run: {command}") from None
+
+
+def _write(
+    spec: DatasetSpec,
+    classes: ClassList,
+    forms: Sequence[Form],
+    request: PrepareRequest,
+    source_path: Path,
+    folder: Path,
+    scratch: Path,
+) -> None:
+    wanted = Wanted(spec.name, classes, spec.image_size, spec.channels, scratch, request.swap_channels)
+    reading = recognise(source_path, wanted, forms, spec)
+    request.say(f"{spec.name}: {reading.images:,} images from {reading.form}")
+    spool = Spool(scratch, spec.image_size, spec.channels)
+    spool.fill(reading, request.progress)
+    matched = match(spool, classes, spec.name)
+    notes, details = shortcomings(matched, classes, spec.counts)
+    for line in (*reading.remarks, *details, *notes):
+        request.say(f"{spec.name}: {line}")
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    origin = {
+        "source": str(source_path.resolve()),
+        "form": reading.form,
+        "classes": f"recognised by {matched.named_by}",
+        "made": now,
+    }
+    splits = write_splits(folder, spool, matched, classes)
+    store.write_index(folder, store.Index(spec.name, splits, notes, origin))
+
+
+def recognise(path: Path, wanted: Wanted, forms: Sequence[Form], spec: DatasetSpec) -> Reading:
+    """The source as the first of ``forms`` that knows it; archives inside it are opened only where none does.
+
+    Raises DataError where none of the forms knows it.
+    """
+    source = open_source(path, wanted.scratch)
+    inside = look_inside(source, wanted.scratch)
+    for place in (source, inside) if inside.files != source.files else (source,):
+        for form in forms:
+            reading = form(place, wanted)
+            if reading is not None:
+                return reading
+    some = (
+        f"{len(inside.files):,} files, such as {', '.join(sorted(inside.files)[:3])}" if inside.files else "it is empty"
+    )
+    raise DataError(f"{path}: none of the forms in which {spec.name} is known ({some}). {spec.obtain}")
+
+
+def write_splits(folder: Path, spool: Spool, matched: Match, classes: ClassList) -> dict[SplitName, store.SplitRecord]:
+    """Write the images of each split in canonical order."""
+    order = canonical_order(matched.labels, spool.digests)  # (N,)
+    labels = matched.labels[order]
+    place = {each: number for number, each in enumerate(classes.classes)}
+    records: dict[SplitName, store.SplitRecord] = {}
+    for split, members in matched.classes.items():
+        numbers = np.array([place[each] for each in members])  # ascending: the list's order
+        chosen = np.isin(labels, numbers)
+        own = order[chosen]
+        new_labels = np.searchsorted(numbers, labels[chosen])
+        records[split] = store.write_split(
+            folder, split, [each.name for each in members], new_labels, spool.digests[own],
+            spool.blocks(own), spool.shape,
+        )  # fmt: skip
+    return records
+
+
+def _refuse_other_source(spec: DatasetSpec, folder: Path, source: Path | None) -> None:
+    before = store.read_index(folder).origin.get("source", "")
+    if source is not None and before and before != str(source.resolve()):
+        raise DataError(
+            f"{spec.name} is already prepared in {folder}, from {before}: add --replace to prepare it from {source}"
+        )

@@ -1,0 +1,17 @@
+"""What an evaluation has to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class EmbeddingProgress:
+    """How many images and views of the test split are embedded."""
+
+    done: int
+    total: int

@@ -1,0 +1,37 @@
+"""The networks that methods share, so that only the method varies. Importing this package imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.common.errors import DataError, HarnessError
+from harness.contract.backbones import BackboneRequest, BackboneSpec
+
+if TYPE_CHECKING:
+    import torch
+
+
+def _conv4(request: BackboneRequest) -> torch.nn.Module:
+    from harness.networks.backbones.conv4 import Conv4
+
+    return Conv4(request.image_size, request.channels)
+
+
+def _resnet12(request: BackboneRequest) -> torch.nn.Module:
+    from harness.networks.backbones.resnet12 import ResNet12
+
+    return ResNet12(request.image_size, request.channels)
+
+
+def _timm(request: BackboneRequest) -> torch.nn.Module:
+    from harness.networks.backbones.timm_models import build
+
+    return build(request)
+
+
+SPECS: tuple[BackboneSpec, ...] = (
+    BackboneSpec("conv4", "four 3×3 convolutions of 64 filters, flattened (0.1 M parameters)", _conv4),
+    BackboneSpec("resnet12", "ResNet-12 of 64, 160, 320, 640 filters with DropBlock (12.4 M parameters)", _resnet12),
+    BackboneSpec("timm", "any model of the timm library, untrained: timm:resnet18", _timm, takes_argument=True),
+)

@@ -1,0 +1,173 @@
+"""What a report says, as plain values: rows of accuracies with their intervals, costs and conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.common.errors import RunsError
+from harness.contract.episodes import EpisodeSpec
+from harness.contract.heads import Head
+from harness.contract.results import Score, StageResult
+from harness.reports.model import INTERVALS, Cell, History, Measured, Row, Setting, Table
+from harness.runs import StageFolder
+from harness.statistics.intervals import closed_interval, interval
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The records of one stage, a seed each, with their results."""
+
+    records: list[Mapping[str, Any]]
+    results: list[StageResult]
+    histories: list[History]
+
+    @property
+    def shown(self) -> bool:
+        """Whether it has a row; else it is there because another stage is trained from it."""
+        return bool(self.records[0].get("shown", True))
+
+
+def build_table(
+    output: Path, bench: Mapping[str, Any], table: Mapping[str, Any], baseline: str | None, published: bool
+) -> Table:
+    groups = group_stages(output, table)
+    results = {result.key: result for group in groups.values() for result in group.results}
+    parents = {record["key"]: record["parent"] for record in table["stages"]}
+    rows = [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
+    if baseline is not None:
+        from harness.reports.comparing import compared
+
+        rows = compared(rows, {name: measured(group.results) for name, group in groups.items()}, baseline)
+    if published:
+        from harness.reports.published import with_published
+
+        rows = with_published(rows, table, bench["plan"])
+    shared, differing = _conditions(rows)
+    elsewhere = table["test_dataset"]
+    return Table(
+        bench=bench["id"],
+        dataset=f"{table['dataset']} → {elsewhere}" if elsewhere else table["dataset"],
+        rows=rows,
+        specs=list(dict.fromkeys(spec for row in rows for spec in row.cells)),
+        baseline=baseline,
+        notes=table["notes"],
+        data_fingerprint=table["data_fingerprint"],
+        episodes=table["episodes"],
+        plan=bench["plan"],
+        score_on=table.get("score_on", "test"),
+        conditions=shared,
+        differing=differing,
+    )
+
+
+def group_stages(output: Path, table: Mapping[str, Any]) -> dict[str, _Group]:
+    """The stages of a bench's table by the name of their row, with their results.
+
+    Raises:
+        RunsError: a stage that the record names is no longer whole.
+    """
+    groups: dict[str, _Group] = {}
+    for record in table["stages"]:
+        group = groups.setdefault(record["row"], _Group([], [], []))
+        group.records.append(record)
+        if record["failure"] is None:
+            folder = StageFolder(output / record["folder"])
+            result = folder.result(record["key"], record["scores"])
+            if result is None:
+                raise RunsError(f"{output / record['folder']} is not whole. Run the bench again")
+            group.results.append(result)
+            if history := folder.metrics:
+                group.histories.append(history)
+    return groups
+
+
+def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: Mapping[str, str | None]) -> Row:
+    first = group.records[0]
+    chains = [_chain(record["key"], results, parents) for record in group.records if record["key"] in results]
+    failures = [f"seed {r['seed']}: {r['failure']}" for r in group.records if r["failure"] is not None]
+
+    def mean(attribute: str) -> float:
+        totals = [sum(getattr(result, attribute) for result in chain) for chain in chains]
+        return float(np.mean(totals)) if totals else 0.0
+
+    return Row(
+        label=first["label"],
+        stage=first["stage"],
+        method=first["method"],
+        name=name,
+        preset=first["preset"],
+        changed={name: first["options"][name] for name in first["changed"]},
+        backbone=first["backbone"],
+        head=str(Head(**first["head"])) if first["head"] else "own",
+        floor=first["floor"],
+        transductive=first["transductive"],
+        seeds=tuple(record["seed"] for record in group.records if record["key"] in results),
+        cells=_cells(group.results) if not failures else {},
+        images_seen=mean("images_seen"),
+        flops=mean("flops"),
+        fit_seconds=mean("fit_seconds"),
+        peak_memory_bytes=max((result.peak_memory_bytes for chain in chains for result in chain), default=0),
+        conditions=_over_seeds(group.results),
+        history=group.histories,
+        failure="; ".join(failures) or None,
+    )
+
+
+def _chain(key: str | None, results: Mapping[str, StageResult], parents: Mapping[str, str | None]) -> list[StageResult]:
+    """The result of a stage and of all that it was trained from."""
+    chain = []
+    while key is not None and key in results:
+        chain.append(results[key])
+        key = parents.get(key)
+    return chain
+
+
+def measured(results: Sequence[StageResult]) -> dict[Setting, Measured]:
+    """What was measured in each setting and on each kind of episode, over seeds."""
+    by_setting: dict[Setting, list[Score]] = {}
+    for result in results:
+        for score in result.scores:
+            by_setting.setdefault((score.episodes, score.target), []).append(score)
+    return {setting: Measured.of(scores) for setting, scores in by_setting.items()}
+
+
+def _cells(results: Sequence[StageResult]) -> dict[EpisodeSpec, Cell]:
+    settings = measured(results)
+    cells: dict[EpisodeSpec, Cell] = {}
+    for spec in dict.fromkeys(spec for spec, _ in settings):
+        intervals = {
+            name: interval(name, some.accuracies, some.classes, some.n_classes)
+            for name, target in INTERVALS.items()
+            if (some := settings.get((spec, target))) is not None
+        }
+        closed = settings[spec, "closed"]
+        of_episodes = closed_interval(closed.accuracies.mean(axis=0))
+        by_seed = tuple(map(float, closed.accuracies.mean(axis=1)))
+        cells[spec] = Cell(intervals, by_seed, episode_error=of_episodes.standard_error)
+    return cells
+
+
+def _over_seeds(results: Sequence[StageResult]) -> dict[str, str]:
+    """What a stage ran on; where its seeds ran on different things, all of them."""
+    names = dict.fromkeys(name for result in results for name in result.conditions)
+    return {
+        name: " / ".join(dict.fromkeys(result.conditions.get(name, "unknown") for result in results)) for name in names
+    }
+
+
+def _conditions(rows: Sequence[Row]) -> tuple[dict[str, str], dict[str, dict[str, list[str]]]]:
+    """What the rows ran on: what all share, and what differs, with the rows of each value."""
+    values: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        for name, value in row.conditions.items():
+            values.setdefault(name, {}).setdefault(value, []).append(row.name)
+    shared = {name: next(iter(found)) for name, found in values.items() if len(found) == 1}
+    return shared, {name: found for name, found in values.items() if len(found) > 1}

@@ -1,0 +1,286 @@
+"""Figures of a report, for papers and for the html page: accuracies, differences, costs, learning curves.
+
+Colours are Okabe and Ito's, which people with any colour vision tell apart; what a colour says, a shape says too.
+Matplotlib is loaded when the first figure is drawn; nothing global is changed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from harness.reports.figures.drawing import (
+    COLOURS,
+    GREY,
+    INK,
+    INTERVALS,
+    PAPER,
+    ROW,
+    columns,
+    count_ticks,
+    legend,
+    log_axis,
+    looks_of,
+    panels,
+    style,
+    time_ticks,
+    whisker,
+    whole_epochs,
+)
+from harness.reports.formats.markdown import SIGNIFICANT, p_value
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from harness.contract.episodes import EpisodeSpec
+    from harness.reports.model import Report, Row, Table
+
+COSTS = (("images seen", "images_seen", count_ticks), ("training time", "fit_seconds", time_ticks))
+ENDINGS = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """A figure, and what it shows."""
+
+    name: str  # of its file
+    caption: str
+    figure: Figure
+
+
+def plots(table: Table, ink: str = INK, paper: str = PAPER) -> list[Plot]:
+    """The figures of a table, those that its rows have numbers for."""
+    drawn = []
+    for draw in (accuracy, differences, cost, learning_curves, validation_curves):
+        with style(ink, paper):
+            if (plot := draw(table)) is not None:
+                drawn.append(plot)
+    return drawn
+
+
+def save_plots(report: Report, folder: Path) -> list[Path]:
+    """Write every figure of a report into ``folder`` as PNG (300 dpi), SVG and PDF. Returns the files."""
+    from harness.common.files import atomic_write
+
+    written = []
+    names: dict[str, int] = {}
+    for table in report.tables:
+        stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in table.dataset)
+        names[stem] = names.get(stem, 0) + 1
+        stem += f"-{names[stem]}" if names[stem] > 1 else ""  # the same dataset in two benches
+        for plot in plots(table):
+            for ending in ENDINGS:
+                path = folder / f"{stem}-{plot.name}{ending}"
+                atomic_write(path, partial(_write, plot, ending[1:]))
+                written.append(path)
+    return written
+
+
+def _write(plot: Plot, form: str, file: IO[bytes]) -> None:
+    file.write(rendered(plot, form))
+
+
+def rendered(plot: Plot, form: str, text_as_text: bool = False) -> bytes:
+    """The figure as a file of ``form`` (png, svg, pdf): the same figure, the same bytes."""
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
+    file = io.BytesIO()
+    with style(text_as_text=text_as_text):
+        plot.figure.savefig(file, format=form, dpi=300, metadata=undated)
+    return file.getvalue()
+
+
+# ── the figures ───────────────────────────────────────────────────────────────────────────────────
+
+
+def accuracy(table: Table) -> Plot | None:
+    """A dot for each row, setting and interval; whiskers are 95 % intervals."""
+    rows = [row for row in table.rows if row.cells]
+    if not rows:
+        return None
+    figure, axes = panels(rows, table.specs, 3 * ROW / 2)
+    for spec, panel in zip(table.specs, axes, strict=True):
+        for y, row in enumerate(rows):
+            intervals = row.cells[spec].intervals if spec in row.cells else {}
+            for i, (name, (colour, marker, _)) in enumerate(INTERVALS.items()):
+                if (found := intervals.get(name)) is not None:
+                    whisker(panel, y + 0.24 * (i - 1), found, GREY if row.floor else colour, marker)
+        low, high = panel.get_xlim()
+        panel.set_xlim(max(low, -1), min(high, 101))
+        panel.set_xlabel("accuracy (%)")
+    legend(figure, [(colour, marker, colour, text) for colour, marker, text in INTERVALS.values()], columns=3)
+    caption = (
+        "Accuracy of each row, with 95 % intervals for three questions: this very test set, new images of its classes, "
+        "new classes. Floors in grey."
+    )
+    return Plot("accuracy", caption, figure)
+
+
+def differences(table: Table) -> Plot | None:
+    """Each row minus the baseline, paired by episode, around a zero line."""
+    rows = [row for row in table.rows if any(cell.compared for cell in row.cells.values())]
+    if not rows:
+        return None
+    specs = [spec for spec in table.specs if any(spec in row.cells and row.cells[spec].compared for row in rows)]
+    figure, axes = panels(rows, specs, ROW, right=0.55)
+    for spec, panel in zip(specs, axes, strict=True):
+        panel.axvline(0, lw=0.9, color=panel.xaxis.label.get_color())
+        for y, row in enumerate(rows):
+            compared = row.cells[spec].compared if spec in row.cells else None
+            if compared is None:
+                continue
+            colour = GREY if row.floor else COLOURS[0]
+            hollow = compared.holm_t_p >= SIGNIFICANT
+            whisker(panel, y, compared.found.difference, colour, "o", hollow=hollow)
+            panel.text(1.03, y, p_value(compared.holm_t_p), transform=panel.get_yaxis_transform(), va="center", size=8)
+        panel.text(1.03, -0.85, "p", transform=panel.get_yaxis_transform(), va="center", size=8, style="italic")
+        panel.set_xlabel(f"difference from {table.baseline} (points)")
+    legend(
+        figure,
+        [(COLOURS[0], "o", COLOURS[0], "p < 0.05"), (COLOURS[0], "o", figure.get_facecolor(), "p ≥ 0.05")],
+        columns=2,
+    )
+    caption = (
+        f"Paired differences from {table.baseline} on open episodes, in points, with 95 % intervals; p-values of "
+        "paired t-tests by Holm over all rows and settings, hollow where p ≥ 0.05. Floors in grey."
+    )
+    return Plot("differences", caption, figure)
+
+
+def cost(table: Table) -> Plot | None:
+    """Accuracy against images seen and training time, a line through the stages of a method."""
+    from matplotlib.figure import Figure
+
+    trained = [row for row in table.rows if row.cells and row.images_seen > 0 and row.fit_seconds > 0]
+    floors = [row for row in table.rows if row.cells and row not in trained]
+    if not trained:
+        return None
+    across = columns(len(table.specs))
+    down = math.ceil(len(table.specs) / across)
+    size = (0.6 + 3.1 * across, 5.2 * down + 0.2 + 0.2 * math.ceil(len(trained) / 4))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(2 * down, across, squeeze=False)
+    looks = looks_of(trained)
+    for panel in grid.ravel()[across * 2 * (down - 1) :]:
+        panel.set_visible(False)  # until a setting takes it
+    for i, spec in enumerate(table.specs):
+        pair = grid[2 * (i // across) : 2 * (i // across) + 2, i % across]
+        pair[0].set_title(str(spec))
+        pair[1].sharey(pair[0])
+        for panel, (label, attribute, ticks) in zip(pair, COSTS, strict=True):
+            panel.set_visible(True)
+            _floor_lines(panel, [row for row in floors if spec in row.cells], spec)
+            _cost_points(panel, [row for row in trained if spec in row.cells], spec, attribute, looks)
+            log_axis(panel, [getattr(row, attribute) for row in trained], ticks())
+            panel.set_xlabel(label)
+            panel.grid(axis="both")
+    for panel in grid[:, 0]:
+        panel.set_ylabel("accuracy (%)")
+    legend(figure, [(*looks[row.name], looks[row.name][0], row.name) for row in trained], columns=min(4, len(trained)))
+    caption = (
+        "Accuracy (closed 95 % interval) against what it cost, the stages that a row was trained from included. A line "
+        "joins the stages of a method; equal costs stand side by side; floors are dashed."
+    )
+    return Plot("cost", caption, figure)
+
+
+def _floor_lines(panel: Axes, floors: Sequence[Row], spec: EpisodeSpec) -> None:
+    for i, row in enumerate(floors):
+        mean = 100 * row.cells[spec].intervals["closed"].mean
+        side, align = ((1, "right"), (0.01, "left"))[i % 2]  # two that are near must not cover each other
+        panel.axhline(mean, color=GREY, lw=1, ls=(0, (4, 3)))
+        panel.annotate(row.name, (side, mean), (0, 2), xycoords=panel.get_yaxis_transform(),
+                       textcoords="offset points", ha=align, size=8, color=GREY)  # fmt: skip
+
+
+def _cost_points(
+    panel: Axes, rows: Sequence[Row], spec: EpisodeSpec, attribute: str, looks: Mapping[str, tuple[str, str]]
+) -> None:
+    places = dict(
+        zip((row.name for row in rows), _side_by_side([getattr(row, attribute) for row in rows]), strict=True)
+    )
+    for label in dict.fromkeys(row.label for row in rows):
+        chain = [row for row in rows if row.label == label]
+        xs = [places[row.name] for row in chain]
+        means = [100 * row.cells[spec].intervals["closed"].mean for row in chain]
+        panel.plot(xs, means, color=looks[chain[0].name][0], lw=0.8, alpha=0.6)
+        for x, row in zip(xs, chain, strict=True):
+            whisker(panel, x, row.cells[spec].intervals["closed"], *looks[row.name], upright=True)
+
+
+def _side_by_side(values: Sequence[float]) -> list[float]:
+    """``values`` with equal ones moved apart by 2 % each, so that on a logarithmic axis no whisker hides another."""
+    places: list[float] = []
+    for value in values:
+        place = value
+        while any(abs(place / taken - 1) < 0.015 for taken in places):
+            place *= 1.02
+        places.append(place)
+    return places
+
+
+def learning_curves(table: Table) -> Plot | None:
+    """Training losses by epoch, a panel a row: losses of different methods share no scale."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in table.rows if _losses(row)]
+    if not rows:
+        return None
+    n = min(3, len(rows))
+    height = math.ceil(len(rows) / n)
+    figure = Figure(figsize=(0.3 + 2.4 * n, 0.2 + 1.9 * height), layout="constrained")
+    axes = figure.subplots(height, n, squeeze=False).ravel()
+    for panel, row in zip(axes, rows, strict=False):
+        for i, name in enumerate(_losses(row)):
+            for history in row.history:
+                epochs = [epoch for epoch, line in enumerate(history, 1) if name in line]
+                values = [line[name] for line in history if name in line]
+                panel.plot(epochs, values, color=COLOURS[i % len(COLOURS)], lw=1.6 if name == "loss" else 0.9,
+                           ls="-" if name == "loss" else (0, (5, 1 + i)),
+                           label=name if history is row.history[0] else None)  # fmt: skip
+        panel.set_title(row.name)
+        lowest, highest = panel.dataLim.intervaly
+        panel.set_ylim(min(0, lowest), highest * (1.05 + 0.16 * len(_losses(row))))  # room for the legend
+        whole_epochs(panel)
+        panel.legend(loc="upper right", handlelength=1.6)
+    for panel in axes[len(rows) :]:
+        panel.set_visible(False)
+    for panel in axes[max(0, len(rows) - n) : len(rows)]:
+        panel.set_xlabel("epoch")
+    return Plot("learning-curves", "Training losses by epoch, a line a seed; scales differ between panels.", figure)
+
+
+def validation_curves(table: Table) -> Plot | None:
+    """Accuracy on validation episodes by epoch, for the rows that select their weights on it."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in table.rows if any("val_accuracy" in line for history in row.history for line in history)]
+    if not rows:
+        return None
+    figure = Figure(figsize=(4.6, 2.8 + 0.2 * math.ceil(len(rows) / 3)), layout="constrained")
+    panel = figure.subplots()
+    looks = looks_of(rows)
+    for row in rows:
+        for history in row.history:
+            points = [(i, 100 * line["val_accuracy"]) for i, line in enumerate(history, 1) if "val_accuracy" in line]
+            panel.plot(*zip(*points, strict=True), color=looks[row.name][0], marker=looks[row.name][1], ms=3, lw=1)
+    panel.set(xlabel="epoch", ylabel="validation accuracy (%)")
+    whole_epochs(panel)
+    panel.grid(axis="y")
+    legend(figure, [(*looks[row.name], looks[row.name][0], row.name) for row in rows], columns=min(3, len(rows)))
+    return Plot("validation-curves", "Accuracy on validation episodes by epoch, a line a seed.", figure)
+
+
+def _losses(row: Row) -> list[str]:
+    """The names of the losses in a row's history; none where it has a single epoch."""
+    if max(map(len, row.history), default=0) < 2:
+        return []
+    other = ("phase", "epoch", "images_per_second", "val_accuracy")
+    return [
+        name for name in dict.fromkeys(name for h in row.history for line in h for name in line) if name not in other
+    ]

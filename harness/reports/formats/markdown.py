@@ -1,0 +1,248 @@
+"""The markdown report, and the tables and words it shares with latex and html. The same runs give the same bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from harness.contract.episodes import EpisodeSpec
+from harness.reports.model import TESTED_ON, Report, Row, Table
+
+if TYPE_CHECKING:
+    from harness.statistics.intervals import Interval
+
+SIGNIFICANT = 0.05
+WORDS = ("method", "backbone", "head", "setting", "verdict", "source")  # columns that are read, not compared: left
+
+
+def markdown(report: Report) -> str:
+    """A table a dataset; under each, differences from the baseline if there is one, and the conditions."""
+    return "\n".join(_section(table) for table in report.tables)
+
+
+def _section(table: Table) -> str:
+    parts = [f"## {title(table)}\n", _grid(main_rows(table))]
+    if failures := [f"- {row.name} failed: {row.failure}" for row in table.rows if row.failure]:
+        parts.append("\n".join(failures) + "\n")
+    if table.baseline:
+        parts.append(f"{about_differences(table)}\n")
+        parts.append(_grid(difference_rows(table))) if difference_rows(table) else None
+    if verdicts := published_rows(table):
+        parts.append(f"{ABOUT_PUBLISHED}\n")
+        parts.append(_grid(verdicts))
+    parts.append("\n".join(f"- {line}" for line in conditions(table)) + "\n")
+    return "\n".join(parts)
+
+
+def title(table: Table) -> str:
+    """``CIFAR-FS``, with what every table must say of its data in brackets."""
+    notes = [*table.notes, *(["scored on the validation classes"] if table.score_on == "val" else [])]
+    return f"{table.dataset}{''.join(f' ({note})' for note in notes)}"
+
+
+# ── the tables, a dictionary a line ───────────────────────────────────────────────────────────────
+
+
+def main_rows(table: Table) -> list[dict[str, str]]:
+    """The comparison table: accuracies in percent, ± the closed 95 % interval, the highest of a column in bold."""
+    highest = {
+        spec: max((mean(row, spec) for row in table.rows if spec in row.cells), default=math.inf)
+        for spec in table.specs
+    }
+    shown = []
+    for row in table.rows:
+        line = {"method": row.name, "backbone": row.backbone or "-", "head": head(row)}
+        for spec in table.specs:
+            text = accuracy(row, spec)
+            bold = spec in row.cells and mean(row, spec) == highest[spec] and len(table.rows) > 1
+            line[str(spec)] = f"**{text}**" if bold else text
+        shown.append(line | costs(row))
+    return shown
+
+
+def mean(row: Row, spec: EpisodeSpec) -> float:
+    return row.cells[spec].intervals["closed"].mean
+
+
+def head(row: Row) -> str:
+    return f"{row.head} (transductive)" if row.transductive else row.head
+
+
+def costs(row: Row) -> dict[str, str]:
+    """What a row cost, the stages that it was trained from included; ``-`` where nothing was trained."""
+    trained = row.images_seen > 0 and not row.failure
+    return {
+        "images seen": f"{row.images_seen:,.0f}" if trained else "-",
+        "training": duration(row.fit_seconds) if trained else "-",
+        "TFLOP": f"{row.flops / 1e12:,.{1 if row.flops >= 1e13 else 2}f}" if trained and row.flops else "-",
+        "memory": f"{row.peak_memory_bytes / 2**20:,.0f} MiB" if trained and row.peak_memory_bytes else "-",
+    }
+
+
+def accuracy(row: Row, spec: EpisodeSpec, name: str = "closed") -> str:
+    """``72.40 ± 0.90``, in percent, of the interval ``name``; ``-`` where the row was not scored in that setting."""
+    if spec not in row.cells:
+        return "failed" if row.failure else "-"
+    return percent(row.cells[spec].intervals.get(name))
+
+
+def percent(interval: Interval | None, sign: str = "") -> str:
+    """``72.40 ± 0.90``; ``±∞`` where nothing can be said of the error."""
+    if interval is None:
+        return "-"
+    half_width = f"{100 * interval.half_width:.2f}" if math.isfinite(interval.half_width) else "∞"
+    return f"{100 * interval.mean:{sign}.2f} ± {half_width}"
+
+
+def difference_rows(table: Table) -> list[dict[str, str]]:
+    """A line a row and setting: difference, its interval, p-values, wins, ties and losses."""
+    lines = []
+    for row in table.rows:
+        for spec, cell in row.cells.items():
+            if cell.compared is None:
+                continue
+            found = cell.compared.found
+            text = percent(found.difference, "+")
+            significant = cell.compared.holm_t_p < SIGNIFICANT
+            lines.append({
+                "method": row.name,
+                "setting": str(spec),
+                "difference": f"**{text}**" if significant else text,
+                "p (t)": p_value(cell.compared.holm_t_p),
+                "p (Wilcoxon)": p_value(cell.compared.holm_wilcoxon_p),
+                "win / tie / loss": f"{found.wins} / {found.ties} / {found.losses}",
+            })  # fmt: skip
+    return lines
+
+
+def published_rows(table: Table) -> list[dict[str, str]]:
+    """A line a row, setting and published number: both numbers and the verdict."""
+    return [
+        {
+            "method": row.name,
+            "setting": str(spec),
+            "measured": accuracy(row, spec),
+            "published": f"{100 * verdict.accuracy:.2f} ± {100 * verdict.ci95:.2f}",
+            "verdict": verdict.text,
+            "source": verdict.source,
+        }
+        for row in table.rows
+        for spec, cell in row.cells.items()
+        for verdict in cell.published
+    ]
+
+
+def p_value(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 100:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+# ── what the numbers hold under ───────────────────────────────────────────────────────────────────
+
+ABOUT_PUBLISHED = (
+    "Beside published numbers, in percent. A row agrees where the difference is within 1.96 standard errors of both "
+    "numbers' episodes and of one training seed each; under 3 seeds that error is unknown and nothing is decided:"
+)
+
+
+def about_differences(table: Table) -> str:
+    """What the table of differences shows, or why there is none."""
+    by_name = {row.name: row for row in table.rows}
+    baseline = by_name[table.baseline or ""]
+    if baseline.failure:
+        return f"No differences: the baseline {baseline.name} failed."
+    if len(table.rows) == 1:
+        return f"No differences: the baseline {baseline.name} is the only row."
+    if not difference_rows(table):
+        return "No differences: no other row is whole, or the test split has too few images for two open episodes."
+    several = len(baseline.seeds) >= 3
+    claim = "these methods" if several else "these weights"
+    of_ranks = " (Wilcoxon's test knows nothing of seeds: its p-values are about these weights)" if several else ""
+    return (
+        f"Paired differences from {table.baseline}, in points, ± 95 % interval, on open episodes (no image twice: "
+        f"{counts(table, TESTED_ON)}). They are about {claim} on new images of these classes. p-values by Holm over "
+        f"all rows and settings{of_ranks}; bold where p (t) < 0.05:"
+    )
+
+
+def counts(table: Table, target: str) -> str:
+    """``600 of 5-way 1-shot; 600 of 5-way 5-shot``."""
+    return "; ".join(f"{each['n']} of {spec_of(each)}" for each in table.episodes if each["target"] == target)
+
+
+def spec_of(episodes: Mapping[str, Any]) -> EpisodeSpec:
+    return EpisodeSpec(episodes["n_way"], episodes["k_shot"], episodes["n_query"], episodes["dirichlet"])
+
+
+def conditions(table: Table) -> list[str]:
+    """What the numbers hold under, a line each."""
+    plan = table.plan
+    seeds = plan["seeds"]
+    over_seeds = f", and over the {len(seeds)} seeds" if len(seeds) > 2 else ""
+    presets: dict[str, dict[str, Any]] = {}
+    for row in table.rows:
+        if row.preset:
+            presets.setdefault(f"{row.label} {row.preset}", {}).update(row.changed)
+    shown = ", ".join(f"{name}{_changes(changed)}" for name, changed in presets.items())
+    prints = {target: _fingerprints(table, target) for target in ("closed", "open")}
+    lines = [
+        "accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes, drawn with replacement from "
+        f"this very test set{over_seeds}; the open interval (new images) and the class interval (new classes) are in "
+        "--format csv, json and html; bold: the highest of its column, which proves nothing by itself",
+        f"episodes, the same for all rows: {counts(table, 'closed')}; {plan['queries']} queries a class, "
+        f"episode seed {plan['episode_seed']}",
+        f"training seeds: {', '.join(map(str, seeds))}"
+        + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
+        f"presets: {shown or '-'}",
+        "images seen, training and TFLOP are of one seed and include the stages that a row was trained from; memory is "
+        "the highest peak",
+        f"fingerprints: data {table.data_fingerprint[:16]}; closed episodes {prints['closed']}"
+        + (f"; open episodes {prints['open']}" if prints["open"] else ""),
+    ]
+    if plan["train_on"] != "train":
+        lines.append("trained on the training and validation classes")
+    if plan["budget"]:
+        lines.append(f"budget: {plan['budget']:,} images a stage")
+    if plan["weights"]:
+        lines.append(f"every backbone started from {plan['weights']}")
+    lines.append("; ".join([f"bench {table.bench}", *(f"{name} {value}" for name, value in table.conditions.items())]))
+    for name, values in table.differing.items():
+        lines.append(f"{name} differs: " + "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items()))
+    return lines
+
+
+def preset(row: Row) -> str:
+    """``skd quick``, or ``skd quick (alpha = 3)`` where the plan changed options that decide the row."""
+    return f"{row.label} {row.preset}{_changes(row.changed)}"
+
+
+def _changes(changed: Mapping[str, Any]) -> str:
+    return f" ({', '.join(f'{name} = {value}' for name, value in changed.items())})" if changed else ""
+
+
+def _fingerprints(table: Table, target: str) -> str:
+    return ", ".join(each["fingerprint"][:8] for each in table.episodes if each["target"] == target)
+
+
+def _grid(rows: Sequence[Mapping[str, str]]) -> str:
+    if not rows:
+        return "(no rows)\n"
+    safe = [{name: value.replace("|", "\\|") for name, value in row.items()} for row in rows]
+    return tabulate(safe, headers="keys", tablefmt="pipe", colalign=alignment(rows), disable_numparse=True) + "\n"
+
+
+def alignment(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Of each column: words to the left, numbers to the right."""
+    return ["left" if name in WORDS else "right" for name in rows[0]]

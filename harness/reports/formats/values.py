@@ -1,0 +1,72 @@
+"""Reports for programs: csv and json. The same runs give the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.contract.episodes import EpisodeSpec
+from harness.reports.model import TESTED_ON, Cell, Report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def frame(report: Report) -> pd.DataFrame:
+    """One line for each row, setting and interval; accuracies as fractions."""
+    import pandas as pd
+
+    lines = []
+    for table in report.tables:
+        for row in table.rows:
+            about: dict[str, Any] = {
+                "bench": table.bench, "dataset": table.dataset, "partial": "; ".join(table.notes), "method": row.name,
+                "preset": row.preset, "changed": "; ".join(f"{k}={v}" for k, v in row.changed.items()),
+                "backbone": row.backbone, "head": row.head, "seeds": " ".join(map(str, row.seeds)),
+                "images_seen": row.images_seen, "flops": row.flops, "fit_seconds": row.fit_seconds,
+                "peak_memory_bytes": row.peak_memory_bytes, "failure": row.failure,
+            }  # fmt: skip
+            if row.failure:
+                lines.append(about)
+            lines.extend({**about, **_numbers(spec, cell, name)} for spec, cell in row.cells.items()
+                         for name in cell.intervals)  # fmt: skip
+    whole = {name: "Int64" for name in ("n_way", "k_shot", "n_query") if any(name in line for line in lines)}
+    return pd.DataFrame(lines).astype(whole)
+
+
+def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
+    found = cell.intervals[name]
+    numbers: dict[str, Any] = {
+        "n_way": spec.n_way, "k_shot": spec.k_shot, "n_query": spec.n_query,
+        "dirichlet": spec.dirichlet, "interval": name,
+        "accuracy": found.mean, "half_width": found.half_width, "df": found.df, "note": found.note,
+    }  # fmt: skip
+    if cell.compared is not None and name == TESTED_ON:
+        difference = cell.compared.found.difference
+        numbers |= {
+            "difference": difference.mean, "difference_half_width": difference.half_width,
+            "holm_t_p": cell.compared.holm_t_p, "holm_wilcoxon_p": cell.compared.holm_wilcoxon_p,
+        }  # fmt: skip
+    return numbers
+
+
+def csv(report: Report) -> str:
+    return frame(report).to_csv(index=False)
+
+
+def to_json(report: Report) -> str:
+    """Every table with its rows, cells, conditions and plan; infinite and missing numbers as null."""
+    return json.dumps(_plain(report), indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,154 @@
+"""What a report says, as plain values: rows of accuracies with their intervals, costs and conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.contract.episodes import EpisodeSpec
+
+if TYPE_CHECKING:
+    pass
+
+from collections.abc import Iterable
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.common.errors import RunsError
+from harness.contract.episodes import Target
+from harness.contract.results import Score
+from harness.reports.build import build_table
+from harness.statistics.comparison import Comparison
+from harness.statistics.intervals import Interval
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A published number for a cell, and what to make of the difference."""
+
+    accuracy: float
+    ci95: float
+    source: str
+    text: str
+
+
+TESTED_ON: Target = "open"  # the episodes of every test: closed ones reject a true null far too often
+
+INTERVALS: Mapping[str, Target] = {"closed": "closed", "open": "open", "class": "open"}  # computed from which episodes
+
+Setting = tuple[EpisodeSpec, Target]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row against the baseline in one setting, with p-values adjusted over all rows and settings of the table."""
+
+    found: Comparison
+    holm_t_p: float
+    holm_wilcoxon_p: float
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What all seeds of a stage reached in one setting."""
+
+    accuracies: np.ndarray  # (S, E)
+    classes: np.ndarray  # (E, n_way)
+    n_classes: int
+    fingerprint: str  # of the episodes
+
+    @classmethod
+    def of(cls, scores: Sequence[Score]) -> Measured:
+        first = scores[0]
+        if any(score.episodes_fingerprint != first.episodes_fingerprint for score in scores):
+            raise RunsError("seeds of one stage were scored on different episodes, so they cannot be pooled")
+        accuracies = np.stack([score.accuracies for score in scores])
+        return cls(accuracies, first.classes, first.n_classes, first.episodes_fingerprint)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method's accuracy in one setting."""
+
+    intervals: Mapping[str, Interval]  # closed, open, class: as far as there are such episodes
+    by_seed: tuple[float, ...]  # mean accuracy of each seed, on closed episodes
+    compared: Compared | None = None  # with the baseline
+    published: tuple[Verdict, ...] = ()
+    episode_error: float = 0.0  # standard error of the mean over closed episodes alone, seeds averaged
+
+
+History = Sequence[Mapping[str, float]]  # an epoch each: losses, images_per_second, val_accuracy where it selects
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage of one method, over its seeds."""
+
+    label: str
+    stage: str
+    method: str
+    name: str  # as printed: LABEL/STAGE, or LABEL where the method has one stage
+    preset: str | None
+    changed: Mapping[str, Any]  # options that decide it and that the plan changed from the preset, with their values
+    backbone: str | None
+    head: str
+    floor: bool
+    transductive: bool
+    seeds: tuple[int, ...]
+    cells: Mapping[EpisodeSpec, Cell]
+    images_seen: float  # mean over seeds, its parents' included, as are the next three
+    flops: float
+    fit_seconds: float
+    peak_memory_bytes: int
+    conditions: Mapping[str, str]
+    history: Sequence[History]  # of this stage's own training, a seed each
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One dataset of one bench."""
+
+    bench: str  # ID of the bench
+    dataset: str  # "CIFAR-FS", or "CIFAR-FS → CUB" where it is tested elsewhere
+    rows: Sequence[Row]
+    specs: Sequence[EpisodeSpec]
+    baseline: str | None
+    notes: Sequence[str]  # "partial data (…)"
+    data_fingerprint: str
+    episodes: Sequence[Mapping[str, Any]]  # kind, number and fingerprint of each kind of episode
+    plan: Mapping[str, Any]
+    score_on: str = "test"  # or "val"
+    conditions: Mapping[str, str] = field(default_factory=dict)  # what all rows share
+    differing: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)  # condition → value → rows
+
+
+@dataclass(frozen=True)
+class Report:
+    """Tables, and what failed in them."""
+
+    tables: Sequence[Table]
+
+    @classmethod
+    def of(
+        cls, benches: Iterable[tuple[Path, Mapping[str, Any]]], baseline: str | None = None, published: bool = False
+    ) -> Report:
+        """The report of bench records with their run folders.
+
+        Raises:
+            UnknownName: no row has the baseline's name.
+            RunsError: a stage that the record names is no longer there.
+        """
+        return cls([build_table(output, bench, table, baseline or bench["plan"]["baseline"], published)
+                    for output, bench in benches for table in bench["tables"]])  # fmt: skip
+
+    @property
+    def failures(self) -> list[str]:
+        return [f"{row.name}: {row.failure}" for table in self.tables for row in table.rows if row.failure]

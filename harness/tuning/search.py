@@ -1,0 +1,355 @@
+"""Options of a method chosen on validation episodes, by Optuna. The novel classes are never opened.
+
+OUTPUT/tuning/LABEL-DATASET-ID/
+    search.json   what is searched, and every trial with its accuracies; written after each round of trials
+    trials.csv    the trials, a line each
+    best.toml     a bench plan with the values that did best
+
+Trial n depends on what is searched, the seed, n and the trials before it (before its round, where several are chosen
+at once), so a search that was killed goes on with the very trial in which it was killed, whose trained stages and
+checkpoints are there. Optuna's own storages do not give that: a seeded sampler that is made anew proposes its first
+values again, and half a line makes a journal unreadable.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.bench.bench import bench
+from harness.bench.entries import Entry, entries
+from harness.bench.events import BenchStarted
+from harness.bench.plan import BenchPlan
+from harness.common.errors import HarnessError
+from harness.common.files import read_record, write_json, write_text
+from harness.execution.events import Note
+from harness.execution.source import DataSource
+from harness.runs import StageFolder, digest
+from harness.tuning.space import Choices, Space, as_json, propose, require_optuna
+
+if TYPE_CHECKING:
+    from harness.catalogue.catalogue import Catalogue
+    from harness.execution.executor import Executor
+
+# What may change between two starts of one search: where it runs, not what it finds.
+MACHINE = ("device", "devices", "threads", "rows")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: one method on one dataset."""
+
+    plan: BenchPlan  # with one method and one dataset; ``set`` holds the options that stay
+    space: Mapping[str, Space]  # label.option → its possible values
+    stage: str | None = None  # whose accuracy counts; None: the last
+    seed: int = 0  # of the search, not of the trainings
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One choice of values and what it reached on validation episodes. Accuracies are fractions."""
+
+    number: int
+    values: Mapping[str, Any]  # label.option → value
+    accuracy: float | None  # mean over settings and seeds: what is maximised; None: it failed
+    settings: Mapping[str, Mapping[str, float]]  # "5-way 1-shot" → mean and half_width (95 %, closed)
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search that is done."""
+
+    folder: Path
+    row: str  # LABEL/STAGE, or LABEL where there is one stage
+    trials: Sequence[Trial]
+    about: Mapping[str, Any]  # what search.json says beside the trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial of the highest accuracy, the first of equals; None where all failed."""
+        done = [trial for trial in self.trials if trial.accuracy is not None]
+        return max(done, key=lambda trial: (trial.accuracy, -trial.number), default=None)
+
+
+def tune(
+    search: Search,
+    n_trials: int,
+    catalogue: Catalogue,
+    executor: Executor,
+    output: Path,
+    root: Path,
+    observe: Callable[[Any], None] = lambda event: None,
+    at_once: int = 1,
+) -> Found:
+    """Train and score up to ``n_trials`` choices of values, those of an earlier start of this search included.
+
+    The first trial has the values of the preset, where they lie in the space. A space with fewer choices than
+    ``n_trials`` is searched whole. Stages that choices share are trained once.
+
+    Args:
+        output: the run folder; trained stages are found there by a later ``harness bench``.
+        root: the folder of prepared datasets.
+        observe: is told what harness.execution.events defines.
+        at_once: trials whose values are chosen together, without knowing how the others do, and handed to the executor
+            together, which a cluster trains side by side.
+    Raises:
+        HarnessError: Optuna is missing, the dataset has no validation classes, a value is refused by its option, or
+            another process is at work on this search.
+    """
+    require_optuna()
+    plan = search.plan.model_copy(update={"score_on": "val", "floors": False, "baseline": None})
+    search = replace(search, plan=plan, space=_checked(search, plan, catalogue))
+    source = DataSource(plan.dataset[0], root, image_size=plan.image_size, score_on="val")
+    dataset = source.open(catalogue)
+    entry = _entry(plan, {}, catalogue)
+    about = {
+        "plan": plan.model_dump(mode="json"),
+        "space": {
+            name: {"kind": type(space).__name__.lower(), **asdict(space)} for name, space in search.space.items()
+        },
+        "stage": search.stage,
+        "seed": search.seed,
+        "data_fingerprint": dataset.fingerprint,
+        "validation_classes": source.scored(dataset).n_classes,
+        "versions": {stage.name: stage.version for stage in entry.method.stages(entry.options)},
+    }
+    about = json.loads(json.dumps(about))  # as it will be read again
+    folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{_identity(about)}"
+    with _alone(folder):
+        trials = _trials(folder)
+        while len(trials) < n_trials:
+            start = _own_values(search, entry) if not trials else None
+            chosen = _next_values(search, trials, min(at_once, n_trials - len(trials)), start)
+            if not chosen:
+                observe(Note(f"all {len(trials)} choices of values are tried"))
+                break
+            tried = _try(len(trials), chosen, search, catalogue, executor, output, root, observe)
+            trials.extend(tried)
+            _keep(folder, about, trials)
+            for trial in tried:
+                observe(Note(f"trial {trial.number + 1} of {n_trials}: {_line(trial)}"))
+        found = Found(folder, _row(search, entry), trials, about)
+        _conclude(found, search)
+        return found
+
+
+def _next_values(
+    search: Search, trials: Sequence[Trial], count: int, start: Mapping[str, Any] | None
+) -> list[Mapping[str, Any]]:
+    """Up to ``count`` choices of values to try next; ``start`` is one of them. Fewer where the space has no more."""
+    tried = [(trial.values, trial.accuracy) for trial in trials]
+    chosen = [start] if start else []
+    while len(chosen) < count:
+        values = propose(search.space, tried, search.seed, chosen)
+        if values is None:
+            break
+        chosen.append(values)
+    return chosen
+
+
+def _try(
+    first: int,
+    chosen: Sequence[Mapping[str, Any]],
+    search: Search,
+    catalogue: Catalogue,
+    executor: Executor,
+    output: Path,
+    root: Path,
+    observe: Callable[[Any], None],
+) -> list[Trial]:
+    """Trials ``first``, ``first`` + 1, …: one bench on the validation classes, of which a row a trial is asked for."""
+    plan = search.plan
+    label = _entry(plan, {}, catalogue).label
+    method = plan.methods[0].partition("=")[2] or plan.methods[0]
+    methods, settings, rows = [], {}, []
+    for number, values in enumerate(chosen, first + 1):
+        own = f"{label}-{number}"
+        methods.append(f"{own}={method}")
+        for name, value in {**plan.set, **values}.items():
+            settings[f"{own}.{name.partition('.')[2]}"] = value
+        _, slash, stage = _row(search, _entry(plan, values, catalogue)).partition("/")
+        rows.append(own + slash + stage)
+    together = plan.model_copy(update={
+        "methods": tuple(methods), "set": settings, "rows": tuple(map(glob.escape, rows))
+    })  # fmt: skip
+
+    def pass_on(event: Any) -> None:
+        if not isinstance(event, BenchStarted):  # the search is the work to be done, not one of its benches
+            observe(event)
+
+    record = bench(together, catalogue, executor, output, root, pass_on, keep=False)
+    stages = record["tables"][0]["stages"]
+    return [
+        _trial(number, values, [stage for stage in stages if stage["row"] == row], output)
+        for number, (values, row) in enumerate(zip(chosen, rows, strict=True), first)
+    ]
+
+
+def _trial(number: int, values: Mapping[str, Any], stages: Sequence[Mapping[str, Any]], output: Path) -> Trial:
+    """What became of a trial's row, a stage a seed."""
+    failures = [f"seed {stage['seed']}: {stage['failure']}" for stage in stages if stage["failure"]]
+    if failures:
+        return Trial(number, values, None, {}, "; ".join(failures))
+    settings = _settings(stages, output)
+    accuracy = sum(setting["mean"] for setting in settings.values()) / len(settings)
+    return Trial(number, values, accuracy, settings)
+
+
+def _settings(stages: Sequence[Mapping[str, Any]], output: Path) -> dict[str, dict[str, float]]:
+    """Mean accuracy and closed interval in each setting, over the seeds of a stage."""
+    import numpy as np
+
+    from harness.statistics.intervals import closed_interval
+
+    by_seed: dict[str, list[np.ndarray]] = {}
+    for stage in stages:
+        for key in stage["scores"]:
+            kept = StageFolder(output / stage["folder"]).load_score(key)
+            if kept is not None and kept.score.target == "closed":
+                by_seed.setdefault(str(kept.score.episodes), []).append(kept.score.accuracies)
+    found = {}
+    for setting, accuracies in by_seed.items():
+        each = closed_interval(np.mean(accuracies, axis=0))
+        found[setting] = {"mean": float(each.mean), "half_width": float(each.half_width)}
+    return found
+
+
+# ── what is asked ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str, Space]:
+    """The space with its values as the options hold them: 2.0 of an option that is a float, where 2 was given.
+
+    Raises:
+        HarnessError: too many methods or datasets, nothing to search, or a value that its option refuses.
+    """
+    if len(plan.methods) != 1 or len(plan.dataset) != 1:
+        raise HarnessError("a search is about one method on one dataset")
+    if plan.train_on != "train" or plan.test_dataset is not None or plan.sweep:
+        raise HarnessError(
+            "a search scores on the dataset's own validation classes: no trainval, test dataset or sweep"
+        )
+    if not search.space:
+        raise HarnessError(
+            "nothing to search: give a range (--set skd.beta=0.025..0.5) or a list (--set skd.alpha=1,2,4)"
+        )
+    found: dict[str, Space] = {}
+    tried: list[Entry] = []
+    for name, space in search.space.items():
+        held = [_entry(plan, {name: value}, catalogue) for value in space.extremes]
+        values = tuple(entry.options.model_dump(mode="json")[name.partition(".")[2]] for entry in held)
+        chosen = {as_json(value): value for value in values}  # 0 and 0.0 of a float are one value
+        if len(chosen) < 2:
+            raise HarnessError(f"--set {name}: its values are all {next(iter(chosen))}, so there is nothing to search")
+        found[name] = Choices(tuple(chosen.values())) if isinstance(space, Choices) else space
+        tried += held
+    reads = set().union(*(entry.reads(_stage(search, entry)) for entry in tried))
+    for option in (name.partition(".")[2] for name in found):
+        if option not in reads:
+            raise HarnessError(f"{_row(search, tried[0])} does not read {option!r}: all its values would do alike")
+    return found
+
+
+def _entry(plan: BenchPlan, values: Mapping[str, Any], catalogue: Catalogue) -> Entry:
+    (entry,) = entries(plan.model_copy(update={"set": {**plan.set, **values}}), plan.dataset[0], catalogue)
+    return entry
+
+
+def _stage(search: Search, entry: Entry) -> str:
+    """The stage that is scored: the one asked for, else the last."""
+    stages = [stage.name for stage in entry.method.stages(entry.options)]
+    name = search.stage or stages[-1]
+    if name not in stages:
+        raise HarnessError(
+            f"{entry.label} has no stage {name!r} with every value searched. Stages: {', '.join(stages)}"
+        )
+    return name
+
+
+def _row(search: Search, entry: Entry) -> str:
+    name = _stage(search, entry)
+    return f"{entry.label}/{name}" if len(entry.method.stages(entry.options)) > 1 else entry.label
+
+
+def _own_values(search: Search, entry: Entry) -> dict[str, Any] | None:
+    """The values that the preset has, or None where the space leaves one of them out."""
+    options = entry.options.model_dump(mode="json")
+    values = {name: options[name.partition(".")[2]] for name in search.space}
+    return values if all(values[name] in space for name, space in search.space.items()) else None
+
+
+def _identity(about: Mapping[str, Any]) -> str:
+    plan = {name: value for name, value in about["plan"].items() if name not in MACHINE}
+    return digest({**about, "plan": plan})[:12]
+
+
+# ── the record ────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise HarnessError(f"another process is at work on the search in {folder}: wait for it") from None
+    except OSError as error:
+        raise HarnessError(f"cannot write to {folder}: {error.strerror}. Choose another --output") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _trials(folder: Path) -> list[Trial]:
+    path = folder / "search.json"
+    try:
+        return [Trial(**trial) for trial in read_record(path, "trials")["trials"]] if path.exists() else []
+    except TypeError:
+        raise HarnessError(f"{path} is damaged. Delete it and run the same command again") from None
+
+
+def _keep(folder: Path, about: Mapping[str, Any], trials: Sequence[Trial]) -> None:
+    write_json(folder / "search.json", {**about, "trials": [asdict(trial) for trial in trials]})
+
+
+def _conclude(found: Found, search: Search) -> None:
+    """Write the trials as a table, and a plan that benches the best of them."""
+    import pandas as pd
+
+    lines = [
+        {
+            "trial": trial.number + 1,
+            **{name: as_json(value) for name, value in trial.values.items()},
+            "accuracy": trial.accuracy,
+            **{setting: numbers["mean"] for setting, numbers in trial.settings.items()},
+            "failure": trial.failure,
+        }
+        for trial in found.trials
+    ]
+    write_text(found.folder / "trials.csv", pd.DataFrame(lines).to_csv(index=False))
+    if found.best is not None:
+        write_text(found.folder / "best.toml", as_toml(search.plan, {**search.plan.set, **found.best.values}))
+
+
+def as_toml(plan: BenchPlan, settings: Mapping[str, Any]) -> str:
+    """A bench plan: what ``plan`` changes from the defaults, with these settings."""
+    own = plan.model_dump(mode="json", exclude_defaults=True, exclude={"set", "sweep", "rows", "score_on", *MACHINE})
+    lines = [f"{name} = {as_json(value)}" for name, value in own.items() if value is not None]
+    unset = [f"# TOML cannot say it: add --set {name}=None" for name, value in settings.items() if value is None]
+    options = [f"{as_json(name)} = {as_json(value)}" for name, value in settings.items() if value is not None]
+    return "\n".join([*lines, "", "[set]", *options, *unset, ""])
+
+
+def _line(trial: Trial) -> str:
+    values = ", ".join(f"{name}={as_json(value)}" for name, value in trial.values.items())
+    return f"{values}: {f'{100 * trial.accuracy:.2f} %' if trial.accuracy is not None else f'failed ({trial.failure})'}"

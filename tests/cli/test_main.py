@@ -1,0 +1,254 @@
+"""harness/cli: the command as a person types it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = ["--budget", "images=640", "--episodes", "20", "--queries", "5", "--device", "cpu", "--threads", "1"]
+
+
+@pytest.fixture
+def harness(tmp_path):
+    """Run ``harness`` in an empty folder."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "harness.cli.main", *arguments],
+            cwd=tmp_path, env={**os.environ, "COLUMNS": "120", **environment}, text=True, capture_output=True,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["methods"], ["methods", "skd"], ["datasets"], ["backbones"], ["classifiers"], ["bench", "-h"]],
+)
+def test_lists_and_help_import_no_torch(arguments):
+    code = (
+        "import sys; from harness.cli.main import main; status = main(sys.argv[1:]);"
+        "heavy = {'torch', 'torchvision', 'sklearn', 'scipy', 'matplotlib', 'learn2learn'} & set(sys.modules);"
+        "sys.exit(f'{heavy} {status}' if heavy or status else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *arguments], text=True, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+def test_methods_lists_what_is_installed(harness):
+    result = harness("methods")
+    assert result.returncode == 0
+    for name in ("skd", "rfs", "protonet", "pixels", "untrained"):
+        assert any(line.startswith(f"{name} ") for line in result.stdout.splitlines()), name
+    assert "broken" not in result.stdout
+
+
+def test_a_method_shows_its_options_and_presets(harness):
+    text = harness("methods", "skd").stdout
+    for word in ("alpha", "float", "2.0", "weight of Gen-0's self-supervised loss", "preset quick", "reference-code"):
+        assert word in text, word
+
+
+def test_bench_prints_a_table_on_standard_output_and_the_rest_elsewhere(harness, tmp_path):
+    result = harness("bench", "--methods", "rfs", *SMALL)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("## glyphs\n\n| method")
+    for row in ("pixels", "untrained", "rfs/simple", "rfs/distill-1"):
+        assert f"\n| {row} " in result.stdout.replace("**", "")
+    assert "rfs/simple seed 0" in result.stderr
+    again = harness("report", "runs")
+    assert again.stdout == result.stdout
+    assert harness("bench", "--methods", "rfs", *SMALL).stdout == result.stdout
+
+
+def test_report_writes_every_text_format(harness, tmp_path):
+    assert harness("bench", "--methods", "rfs", "--no-floors", *SMALL).returncode == 0
+    for name, marker in (("table.md", "| method"), ("table.csv", "accuracy"), ("table.tex", "\\toprule")):
+        assert harness("report", "runs", "-o", name).returncode == 0
+        assert marker in (tmp_path / name).read_text()
+    parsed = json.loads(harness("report", "runs", "--format", "json").stdout)
+    assert [row["name"] for row in parsed["tables"][0]["rows"]] == ["rfs/simple", "rfs/distill-1"]
+
+
+def test_evaluate_scores_again_without_training(harness, tmp_path):
+    assert harness("bench", "--methods", "rfs", "--no-floors", *SMALL).returncode == 0
+    weights = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/stages/*/*/weights.safetensors")}
+    result = harness("evaluate", "runs", "--classifier", "ridge", "--episodes", "40", "--shots", "2")
+    assert result.returncode == 0, result.stderr
+    assert "ridge, l2" in result.stdout
+    assert "5-way 2-shot" in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
+
+
+def test_power_says_how_many_episodes_it_takes(harness):
+    assert harness("bench", "--methods", "rfs", *SMALL).returncode == 0
+    result = harness("power", "runs", "--baseline", "rfs/simple", "--difference", "2")
+    assert result.returncode == 0, result.stderr
+    assert "episodes at 1 seed" in result.stdout
+    assert "rfs/distill-1" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench", "--methods", "protonett"], "unknown method 'protonett'. Did you mean 'protonet'?"),
+        (["bench", "--dataset", "glyps"], "unknown dataset 'glyps'. Did you mean 'glyphs'?"),
+        (["bench", "--set", "skd.alfa=2"], "unknown option of skd 'alfa'. Did you mean 'alpha'?"),
+        (["bench", "--set", "alpha=2"], "LABEL.OPTION=VALUE"),
+        (["bench", "--preset", "papre"], "Did you mean 'paper'?"),
+        (["bench", "--backbone", "resnet"], "Did you mean 'resnet12'?"),
+        (["bench", "--classifier", "logistik"], "Did you mean 'logistic'?"),
+        (["bench", "--shots", "one"], "--shots 'one': 'one' is no whole number. Write it as 1,5 or 0-4"),
+        (["bench", "--way", "300"], "109"),
+        (["bench", "--queries", "40"], "36"),
+        (["bench", "--executor", "cloud"], "unknown executor 'cloud'"),
+        (["bench", "--device", "tpu"], "tpu"),
+        (["bench", "--precision", "8"], "8"),
+        (["bench", "--epochs", "3"], "--epochs"),
+        (["bench", "nothing.toml"], "cannot read the plan nothing.toml"),
+        (["bench", "--output", "/proc/nowhere"], "cannot write to /proc/nowhere"),
+        (["bench", "--dataset", "CIFAR-FS", "--data-root", "empty"], "harness data prepare CIFAR-FS"),
+        (["bench", "--device", "cpu", "--devices", "0"], "--devices = 0"),
+        (["report", "nothing"], "nothing holds no bench"),
+        (["report", "runs", "--format", "pdf"], "runs holds no bench"),
+        (["methods", "skdd"], "Did you mean 'skd'?"),
+        (["benhc"], "benhc"),
+    ],
+)
+def test_mistakes_are_one_line_with_status_2(harness, tmp_path, arguments, message):
+    result = harness(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert message in result.stderr
+    assert not list(tmp_path.glob("runs/stages/*"))
+
+
+def test_a_failed_row_gives_status_1_and_a_table(harness):
+    result = harness("bench", "--methods", "rfs", *SMALL, "--set", "rfs.learning_rate=1e30")
+    assert result.returncode == 1
+    assert "rfs/simple failed: seed 0: the loss is not finite" in result.stdout
+    assert "| pixels" in result.stdout.replace("**", "")
+
+
+@pytest.fixture
+def crash(harness, tmp_path):
+    """A bench of a method whose training does as it is told."""
+
+    def run(fit, *flags):
+        folder = tmp_path / "site" / "harness_crash-1.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-crash\nVersion: 1\n")
+        (folder / "entry_points.txt").write_text("[harness]\ncrash = crash\n")
+        (tmp_path / "site" / "crash.py").write_text(
+            "import os, sys, time, harness\n"
+            f"def fit(context, learner):\n    {fit}\n"
+            "def build(context):\n"
+            "    from harness.networks.learners import FeatureNetwork\n    return FeatureNetwork(context)\n"
+            "CRASH = harness.MethodSpec('crash', 'dies', '', harness.MethodOptions,"
+            " lambda options: [harness.Stage('crash', build, fit)])\n"
+            "@harness.hookimpl\ndef harness_methods():\n    return [CRASH]\n"
+        )
+        return harness("bench", "--methods", "crash", *SMALL[2:], *flags, PYTHONPATH=str(tmp_path / "site"))
+
+    return run
+
+
+def test_a_worker_that_dies_is_a_failed_row(crash):
+    result = crash("os.kill(os.getpid(), 9)")
+    assert result.returncode == 1
+    assert "its process was ended by SIGKILL" in result.stdout
+    assert "| untrained" in result.stdout.replace("**", "")
+
+
+def test_what_a_method_prints_is_not_in_the_table(crash):
+    result = crash("print('by print'); os.write(1, b'by write'); os.system('echo by a program'); sys.exit(3)")
+    assert result.stdout.startswith("## glyphs")
+    assert not [word for word in ("by print", "by write", "by a program") if word in result.stdout]
+    assert "by a program" in result.stderr
+    assert "crash failed: seed 0: SystemExit: 3" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ("raise ValueError('the second is unwell')", "the second is unwell"),
+        ("os.kill(os.getpid(), 9)", "a process that trained along was ended by SIGKILL"),
+        ("sys.exit(3)", "SystemExit: 3"),
+        ("os._exit(3)", "a process that trained along ended with status 3"),
+    ],
+)
+def test_a_process_that_trains_along_and_fails_says_why(crash, tmp_path, second, told):
+    result = crash(f"time.sleep(60) if os.environ['RANK'] == '0' else exec({second!r})", "--devices", "2")
+    assert result.returncode == 1
+    assert told in result.stdout
+    assert told in next(tmp_path.glob("runs/stages/*/crash-*/failure.txt")).read_text()
+
+
+def test_a_report_goes_where_it_is_sent(harness, tmp_path):
+    assert harness("bench", "--methods", "rfs", *SMALL, "--set", "rfs.generations=0").returncode == 0
+    table = harness("report", "runs").stdout
+    (tmp_path / "link.md").symlink_to(tmp_path / "table.md")
+    assert harness("report", "runs", "-o", "link.md").returncode == 0
+    assert (tmp_path / "link.md").is_symlink()
+    assert (tmp_path / "table.md").read_text() == table
+    assert harness("report", "runs", "-o", "-").stdout == table
+    assert not (tmp_path / "-").exists()
+    result = harness("report", "runs", "-o", str(tmp_path))
+    assert (result.returncode, result.stderr) == (2, f"harness: cannot write {tmp_path}: Is a directory\n")
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "harness.cli.main", "report", str(tmp_path / "runs")]
+        failed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (failed.returncode, failed.stderr) == (2, "harness: cannot write: No space left on device\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ended_bench_says_how_to_go_on(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli.main", "bench", "--methods", "rfs", "--device", "cpu", "--threads", "1"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("runs/stages/*/rfs-simple*/identity.json")):  # it trains
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert said.splitlines()[-1] == "harness: interrupted. The same command goes on where it stopped"
+
+
+def test_version(harness):
+    import harness as package
+
+    assert harness("--version").stdout == f"harness {package.__version__}\n"
+
+
+def test_doctor_finds_damaged_data(harness, tmp_path):
+    folder = tmp_path / "data" / "FC100"
+    folder.mkdir(parents=True)
+    (folder / "dataset.json").write_text("{}")
+    result = harness("doctor", "--data-root", str(tmp_path / "data"))
+    assert result.returncode == 1
+    assert "FC100: not usable: " in result.stdout
+    assert "CIFAR-FS: not here: " in result.stdout
+
+
+def test_check_leaves_a_wrong_option_to_the_user(harness):
+    result = harness("check", "rfs", "--set", "images=0")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "rfs.images = 0: input should be greater than 0" in result.stderr
+
+
+def test_doctor_names_versions_data_and_plugins(harness):
+    result = harness("doctor")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for word in ("torch", "glyphs: train 153 classes", "CIFAR-FS: not here", "data root"):
+        assert word in result.stdout, word

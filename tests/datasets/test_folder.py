@@ -1,0 +1,171 @@
+"""Anyone's own images: three folders or a table, any size and colour, prepared once and again when they change."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.common.errors import DataError
+from harness.contract.data import DataRequest, Dataset
+from harness.datasets import open_dataset
+from harness.datasets.benchmarks.folder import FOLDER
+from tests.helpers.data import left_behind, packed
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def draw(folder: Path, colour: str, count: int, size: tuple[int, int] = (30, 20), kind: str = "png") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        image = Image.new("RGB", size, colour)
+        image.putpixel((number, 0), (255, 255, 255))
+        image.save(folder / f"{number}.{kind}")
+
+
+def opened(path: Path, size: int | None = 16) -> Dataset:
+    return open_dataset(FOLDER, DataRequest(Path(), str(path), size))
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    root = tmp_path / "pets"
+    draw(root / "train" / "cat", "red", 3)
+    draw(root / "train" / "dog", "green", 4, (300, 200), "jpg")
+    draw(root / "val" / "eel", "blue", 2)
+    draw(root / "test" / "fox", "white", 2)
+    return root
+
+
+def test_three_folders_are_three_splits(pets: Path) -> None:
+    dataset = opened(pets)
+    assert [(split.name, split.class_names) for split in dataset.splits] == [
+        ("train", ("cat", "dog")), ("val", ("eel",)), ("test", ("fox",)),
+    ]  # fmt: skip
+    assert dataset.train is not None
+    assert dataset.train.images.shape == (7, 16, 16, 3)
+    assert np.bincount(dataset.train.labels).tolist() == [3, 4]
+    assert dataset.train.images[0, 8, 8].tolist() == [255, 0, 0]
+    assert dataset.spec.image_size == 16
+    assert dataset.spec.name == "folder:pets"
+
+
+def test_the_size_is_84_unless_asked_otherwise(pets: Path) -> None:
+    assert opened(pets, None).splits[0].images.shape[1:] == (84, 84, 3)
+
+
+def test_test_alone_is_enough(pets: Path) -> None:
+    shutil.rmtree(pets / "train")
+    shutil.rmtree(pets / "val")
+    dataset = opened(pets)
+    assert dataset.train is None
+    assert dataset.val is None
+    assert dataset.test is not None
+    assert dataset.test.class_names == ("fox",)
+
+
+def test_class_folders_without_images_are_told(pets: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (pets / "train" / "emu").mkdir()
+    (pets / "train" / "gnu").mkdir()
+    (pets / "train" / "gnu" / "0.heic").write_bytes(b"ftypheic")
+    (pets / "notes").mkdir()  # beside the splits: no class
+    dataset = opened(pets)
+    assert dataset.train is not None
+    assert dataset.train.class_names == ("cat", "dog")
+    assert "2 class folders hold no image that can be read and are left out, train/emu first" in caplog.text
+
+
+def test_a_table_puts_class_folders_into_splits(tmp_path: Path) -> None:
+    for name, colour in (("cat", "red"), ("dog", "green"), ("unused", "blue")):
+        draw(tmp_path / "own" / name, colour, 2)
+    (tmp_path / "own" / "classes.csv").write_text("split,class\ntest,dog\ntrain,cat\n")
+    dataset = opened(tmp_path / "own")
+    assert [(split.name, split.class_names) for split in dataset.splits] == [("train", ("cat",)), ("test", ("dog",))]
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
+def test_an_archive_serves_as_a_folder_does(pets: Path, ending: str) -> None:
+    assert opened(packed(pets, ending)).fingerprint == opened(pets).fingerprint
+
+
+def test_grey_and_sixteen_bit_images_are_welcome(tmp_path: Path) -> None:
+    (tmp_path / "own" / "test" / "a").mkdir(parents=True)
+    Image.new("L", (9, 9), 70).save(tmp_path / "own" / "test" / "a" / "grey.png")
+    Image.fromarray(np.full((9, 9), 0x4600, np.uint16)).save(tmp_path / "own" / "test" / "a" / "deep.png")
+    dataset = opened(tmp_path / "own")
+    assert dataset.test is not None
+    assert np.unique(dataset.test.images).tolist() == [70]
+
+
+def test_it_is_prepared_once_and_again_when_a_file_changes(pets: Path, own_cache: Path) -> None:
+    first = opened(pets)
+    opened(pets)
+    assert len(left_behind(own_cache)) == 1
+    draw(pets / "test" / "fox", "black", 1)
+    os.utime(pets / "test" / "fox" / "0.png", (1, 1))
+    second = opened(pets)
+    assert first.fingerprint != second.fingerprint
+    assert first.train is not None
+    assert second.train is not None
+    assert first.train.fingerprint == second.train.fingerprint
+
+
+def test_class_names_in_any_script_stay_apart(tmp_path: Path) -> None:
+    for name in ("猫", "犬", "cat-1", "cat_1", "Cat 1"):
+        draw(tmp_path / "own" / "test" / name, "red", 1)
+    dataset = opened(tmp_path / "own")
+    assert dataset.test is not None
+    assert set(dataset.test.class_names) == {"猫", "犬", "cat-1", "cat_1", "Cat 1"}
+
+
+def test_a_class_in_two_splits_is_refused(pets: Path) -> None:
+    draw(pets / "test" / "cat", "red", 1)
+    with pytest.raises(DataError, match="the class 'cat' is there twice"):
+        opened(pets)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("split,class\ntest,fox\nbase,cat\n", "puts the class 'cat' in 'base'"),
+        ("split,class\ntest,cat\ntrain,cat\n", "puts the class 'cat' in 'train'"),
+        ("split,class\ntest,cow\n", "no folder of images for 1 classes of its table, 'cow' first"),
+    ],
+)
+def test_a_table_that_cannot_be_followed_is_told(table: str, message: str, pets: Path) -> None:
+    (pets / "classes.csv").write_text(table)
+    with pytest.raises(DataError, match=message):
+        opened(pets)
+
+
+def test_a_folder_without_classes_is_told_how_to_arrange_it(tmp_path: Path, own_cache: Path) -> None:
+    draw(tmp_path / "own", "red", 2)
+    with pytest.raises(DataError, match="no folder of images a class under train/, val/ or test/"):
+        opened(tmp_path / "own")
+    assert left_behind(own_cache) == []
+
+
+def test_a_file_that_is_no_image_is_named(pets: Path, own_cache: Path) -> None:
+    (pets / "train" / "cat" / "broken.png").write_bytes(b"hello")
+    with pytest.raises(DataError, match=r"broken\.png: not an image"):
+        opened(pets)
+    assert left_behind(own_cache) == []
+
+
+@pytest.mark.parametrize("size", [0, -3, 7, 5000])
+def test_a_senseless_size_is_refused(size: int, pets: Path) -> None:
+    with pytest.raises(DataError, match=f"--image-size {size}"):
+        opened(pets, size)
+
+
+def test_an_absent_path_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no file or folder"):
+        opened(tmp_path / "nothing")

@@ -1,0 +1,37 @@
+"""Plugins for the tests of the catalogue, right and wrong ones."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import harness
+from harness.catalogue.catalogue import Catalogue
+from harness.contract.hooks import hookimpl
+
+
+def a_method(name="mine", **about):
+    stages = about.pop("stages", lambda options: [harness.Stage("only", lambda context: None)])
+    return harness.MethodSpec(name, "a method", "", about.pop("options", harness.MethodOptions), stages, **about)
+
+
+def offering(**hooks):
+    """A plugin object with these hooks, each given as what it returns or as a function."""
+    plugin = SimpleNamespace()
+    for name, value in hooks.items():
+
+        def function(value=value):
+            return value() if callable(value) else value
+
+        function.__name__ = name
+        # pluggy takes a default argument for none of the hook's
+        setattr(plugin, name, hookimpl(lambda function=function: function()))
+    return plugin
+
+
+def reason(plugin, name="odd"):
+    """Why a catalogue refuses ``plugin``; the good one beside it must stay."""
+    catalogue = Catalogue([("good-plugin", offering(harness_methods=[a_method("good")])), (name, plugin)])
+    assert list(catalogue.methods) == ["good"]
+    assert [broken.plugin for broken in catalogue.broken] == [name]
+    assert "\n" not in catalogue.broken[0].reason
+    return catalogue.broken[0].reason

@@ -1,0 +1,193 @@
+"""harness/reports: differences from a baseline, and verdicts against published numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.common.errors import RunsError, UnknownName
+from harness.contract.results import Score
+from harness.reports.formats.markdown import difference_rows, p_value
+from harness.reports.published import Published, verdict
+from harness.runs import StageFolder
+from tests.helpers.reports import CONDITIONS, N_CLOSED, SPECS, Bench, closed
+
+# ── differences ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_differences_are_paired_on_open_episodes_and_corrected_by_holm(runs):
+    few = {"n_classes": 40, "n_images": 12}  # so few episodes that no class effects are taken out: docs/statistics.md
+    bench = runs(**few).add("rfs/simple", 0.5).add("skd/gen0", 0.53).add("skd/gen1", 0.52)
+    table = bench.report(baseline="rfs/simple").tables[0]
+    lines = difference_rows(table)
+    assert [(line["method"], line["setting"]) for line in lines] == [
+        (name, f"5-way {k}-shot") for name in ("skd/gen0", "skd/gen1") for k in (1, 5)
+    ]
+    raw = []
+    for line in lines:
+        row, baseline = (
+            closed(bench, name, k_shot=int(line["setting"][6]), target="open")
+            for name in (line["method"], "rfs/simple")
+        )
+        assert line["win / tie / loss"].split(" / ")[0] == str((row > baseline).sum())
+        raw.append(stats.wilcoxon(row - baseline, zero_method="pratt", method="asymptotic").pvalue)
+    ranks = np.argsort(np.argsort(raw))
+    running = np.maximum.accumulate(np.sort(raw) * np.arange(4, 0, -1)).clip(max=1)
+    assert [line["p (Wilcoxon)"] for line in lines] == [p_value(running[rank]) for rank in ranks]
+
+
+def test_a_difference_without_doubt_is_bold_and_an_equal_row_is_not(runs):
+    values = np.random.default_rng(0).uniform(0.3, 0.6, N_CLOSED + 200)
+    bench = runs().add("a/x", values=values).add("b/x", values=values + 0.1).add("c/x", values=values)
+    lines = {
+        (line["method"], line["setting"]): line for line in difference_rows(bench.report(baseline="a/x").tables[0])
+    }
+    better, equal = lines["b/x", "5-way 1-shot"], lines["c/x", "5-way 1-shot"]
+    assert better["difference"] == "**+10.00 ± 0.00**"
+    assert better["p (t)"] == "< 0.001"
+    assert equal["difference"] == "+0.00 ± 0.00"
+    assert (equal["p (t)"], equal["p (Wilcoxon)"]) == ("1.000", "1.000")
+    assert equal["win / tie / loss"].startswith("0 / ")
+
+
+def test_the_baseline_of_the_plan_is_used_unless_another_is_named(runs):
+    bench = runs(baseline="rfs/simple").add("rfs/simple").add("skd/gen0", 0.6)
+    assert "Paired differences from rfs/simple, in points" in bench.text()
+    assert "Paired differences from skd/gen0, in points" in bench.text(baseline="skd/gen0")
+
+
+def test_a_baseline_that_is_no_row_is_told(runs):
+    with pytest.raises(UnknownName, match=r"unknown row for the baseline 'rfs/simpel'\. Did you mean 'rfs/simple'"):
+        runs().add("rfs/simple").report(baseline="rfs/simpel")
+
+
+def test_rows_that_met_other_episodes_are_refused(runs):
+    bench = runs().add("rfs/simple").add("skd/gen0", fingerprint="f" * 64)
+    with pytest.raises(RunsError, match=r"episodes ffffffffffff and .* differ, so their rows cannot be paired"):
+        bench.report(baseline="rfs/simple")
+
+
+def test_seeds_that_met_other_episodes_are_not_pooled(runs):
+    bench = runs(seeds=(0, 1)).add("rfs/simple")
+    for key, other in zip(bench.stages[0]["scores"], bench.stages[1]["scores"], strict=True):
+        folder = StageFolder(bench.output / bench.stages[1]["folder"])
+        kept = StageFolder(bench.output / bench.stages[0]["folder"]).load_score(key)
+        folder.save_score(other, Score(**{**vars(kept.score), "episodes_fingerprint": "f" * 64}), 1.0, {})
+    with pytest.raises(RunsError, match="different episodes, so they cannot be pooled"):
+        bench.report()
+
+
+def test_a_scoring_elsewhere_is_told_beside_the_training(runs):
+    text = runs().add("rfs/simple", scored_under={**CONDITIONS, "device": "another GPU"}).text()
+    assert f"device {CONDITIONS['device']} (scored on another GPU)" in text
+    assert f"torch {CONDITIONS['torch']};" in text or text.rstrip().endswith(f"torch {CONDITIONS['torch']}")
+
+
+def test_why_there_are_no_differences_is_told(runs):
+    assert "the baseline rfs/simple is the only row" in runs(baseline="rfs/simple").add("rfs/simple").text()
+
+
+def test_a_test_split_too_small_for_open_episodes_gives_no_differences(tmp_path):
+    bench = Bench(tmp_path / "small", baseline="a/x", n_classes=5)
+    bench.episodes = [some for some in bench.episodes if some.target == "closed"]
+    text = bench.add("a/x").add("b/x").text()
+    assert "has too few images for two open episodes" in text
+    assert "open episodes" not in text.splitlines()[-3]
+
+
+def test_the_claim_of_a_difference_depends_on_the_seeds(runs):
+    def text(seeds):
+        return runs(seeds=seeds, baseline="rfs/simple").add("rfs/simple").add("skd/gen0").text()
+
+    assert "They are about these weights on new images of these classes" in text((0,))
+    assert "Wilcoxon's test knows nothing of seeds" not in text((0,))
+    assert "Wilcoxon's test knows nothing of seeds" in text((0, 1, 2))
+    assert "They are about these methods on new images of these classes" in text((0, 1, 2))
+
+
+# ── published numbers ─────────────────────────────────────────────────────────────────────────────
+
+
+def published_for(bench, name, k_shot=1):
+    (row,) = [row for row in bench.report(published=True).tables[0].rows if row.name == name]
+    (cell,) = [cell for spec, cell in row.cells.items() if spec.k_shot == k_shot]
+    return row, cell
+
+
+def test_a_verdict_is_the_arithmetic_of_the_page_on_reports(runs):
+    bench = runs(seeds=(0, 1, 2)).add("rfs/simple", (0.70, 0.71, 0.72))
+    by_seed = np.array([closed(bench, "rfs/simple", seed) for seed in (0, 1, 2)])  # (S, E)
+    se = by_seed.mean(axis=0).std(ddof=1) / math.sqrt(N_CLOSED)
+    s_seed = by_seed.mean(axis=1).std(ddof=1)
+    bound = 1.96 * math.sqrt(se**2 + (0.008 / 1.96) ** 2 + 2 * s_seed**2)
+    row, cell = published_for(bench, "rfs/simple")
+
+    def of(accuracy):
+        number = Published("CIFAR-FS", "RFS", "rfs/simple", "resnet12", SPECS[0], accuracy, 0.008, "a paper")
+        return verdict(number, row, cell, []).text
+
+    measured = by_seed.mean()
+    inside, outside = 0.99 * bound, 1.01 * bound
+    assert of(measured - inside) == f"agrees ({100 * inside:+.2f}, allowed ± {100 * bound:.2f})"
+    assert of(measured + inside).startswith("agrees (-")
+    assert of(measured - outside).startswith(f"above ({100 * outside:+.2f}")
+    assert of(measured + outside).startswith(f"below ({-100 * outside:+.2f}")
+
+
+def test_few_seeds_decide_nothing(runs):
+    assert published_for(runs().add("rfs/simple"), "rfs/simple")[1].published[0].text.endswith(", 1 seed)")
+    _, cell = published_for(runs(seeds=(0, 1)).add("rfs/simple"), "rfs/simple")
+    assert cell.published[0].text.startswith("undecided (")
+    assert cell.published[0].text.endswith(", 2 seeds)")
+
+
+def test_published_numbers_stand_beside_their_row_with_their_source(runs):
+    bench = runs().add("rfs/simple", 0.7).add("mine/only", 0.7)
+    text = bench.text(published=True)
+    (line,) = [line for line in text.splitlines() if "71.50" in line]
+    columns = [column.strip() for column in line.strip("|").split("|")]
+    assert columns[:2] == ["rfs/simple", "5-way 1-shot"]
+    assert columns[2] == bench.cells()["rfs/simple"]["5-way 1-shot"].strip("*")
+    assert columns[3] == "71.50 ± 0.80"
+    assert "2003.11539" in columns[5]
+    assert "mine/only | 5-way" not in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("plan", "stage", "reason"),
+    [
+        ({}, {"backbone": "conv4"}, "backbone conv4"),
+        ({}, {"preset": "quick"}, "preset quick"),
+        ({}, {"changed": ["alpha"], "options": {"alpha": 3}}, "changed alpha"),
+        ({"budget": 1000}, {}, "budget"),
+        ({"classifier": "cosine"}, {}, "another head"),
+        ({"views": 3}, {}, "another head"),
+        ({"weights": "w.safetensors"}, {}, "given weights"),
+        ({"notes": ("partial data (1 of 2)",)}, {}, "partial data"),
+        ({"train_on": "trainval"}, {}, "trained on trainval, not train"),
+    ],
+)
+def test_what_was_trained_otherwise_is_not_compared(runs, plan, stage, reason):
+    _, cell = published_for(runs(seeds=(0, 1, 2), **plan).add("rfs/simple", **stage), "rfs/simple")
+    assert cell.published[0].text == f"not comparable ({reason})"
+
+
+@pytest.mark.parametrize(
+    ("train_on", "preset", "one_shot", "five_shot"),
+    [
+        ("trainval", "paper", "agrees", "not comparable (preset paper, not paper-5-shot)"),
+        ("trainval", "paper-5-shot", "not comparable (preset paper-5-shot, not paper or learn2learn)", "agrees"),
+        ("train", "paper", "not comparable (trained on train, not trainval)", "not comparable ("),
+    ],
+)
+def test_protonet_is_compared_with_the_numbers_of_its_training_episodes(runs, train_on, preset, one_shot, five_shot):
+    """The paper trains 1-shot and 5-shot episodes for its 1-shot and 5-shot numbers, on train and val."""
+    bench = runs(dataset="miniImageNet", seeds=(0, 1, 2), train_on=train_on)
+    bench.add("protonet", (0.49, 0.50, 0.48), preset=preset, backbone="conv4")
+    bench.add("protonet-5=protonet", (0.68, 0.69, 0.67), preset=preset, backbone="conv4", method="protonet",
+              stage="protonet", row="five")  # fmt: skip
+    assert published_for(bench, "protonet", 1)[1].published[0].text.startswith(one_shot)
+    assert published_for(bench, "five", 5)[1].published[0].text.startswith(five_shot)
