@@ -8,48 +8,152 @@
                                                                           ▼
                                      statistics ─ run record on disk ─ report
 
-A module a step, in that order: datasets, episodes, backbones, augment, training, evaluation, statistics, runs,
-bench, reports. Importing this package imports no torch.
+The names below are the public interface: what a plugin, a notebook or a script may rely on, with ``harness.testing``.
+Everything else may change. Each name is loaded when it is first used, so that importing this package costs next to
+nothing. The rooms of the package and their order are in docs/architecture.md.
 """
 
-from harness.common.errors import HarnessError
-from harness.contract.backbones import BackboneRequest, BackboneSpec
-from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, Split
-from harness.contract.episodes import Episodes, EpisodeSpec
-from harness.contract.heads import ClassifierSpec, Head
-from harness.contract.hooks import hookimpl
-from harness.contract.learners import EpisodeBatch
-from harness.contract.methods import BuildContext, FitContext, MethodSpec, Preset, Stage
-from harness.contract.options import MethodOptions, TrainingOptions
-from harness.contract.reporters import ReporterSpec
-from harness.contract.results import Score, StageFailure, StageResult
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from harness.common.errors import HarnessError
+    from harness.common.randomness import numpy_generator, torch_generator
+    from harness.contract.backbones import BackboneRequest, BackboneSpec
+    from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, Split
+    from harness.contract.episodes import Episodes, EpisodeSpec
+    from harness.contract.heads import BatchedClassifier, ClassifierSpec, Head
+    from harness.contract.hooks import hookimpl
+    from harness.contract.learners import Embedder, EpisodeBatch, EpisodicLearner, Learner
+    from harness.contract.methods import BuildContext, FitContext, MethodSpec, Preset, Stage
+    from harness.contract.options import QUICK, QUICK_PER_DATASET, TRAINING_READS, MethodOptions, TrainingOptions
+    from harness.contract.reporters import ReporterSpec
+    from harness.contract.results import Score, StageFailure, StageResult
+    from harness.contract.training import Batch, Batches, Loss, Trainer
+    from harness.datasets.prepared.opening import open_prepared
+    from harness.datasets.preparing.classes import ClassList, ListedClass
+    from harness.datasets.preparing.downloads import Remote
+    from harness.datasets.preparing.forms.class_folders import class_folders
+    from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
+    from harness.images.rotations import rotate, rotations4
+    from harness.networks.backbones.dropblock import DropBlock, restart_schedules
+    from harness.networks.learners import ClassifierNetwork, FeatureNetwork, in_float32
+    from harness.networks.losses import distillation
+    from harness.reports.build import build_report
+    from harness.reports.formats.values import frame
+    from harness.reports.model import Report
+    from harness.runs import load_benches
+    from harness.training.batches import EpisodicBatches, ShuffledBatches
+    from harness.training.distributed import of_all_processes
+
+_PLACES = {
+    "harness.common.errors": "HarnessError",
+    "harness.common.randomness": "numpy_generator torch_generator",
+    "harness.contract.backbones": "BackboneRequest BackboneSpec",
+    "harness.contract.data": "Augmentation DataRequest Dataset DatasetSpec Split",
+    "harness.contract.episodes": "EpisodeSpec Episodes",
+    "harness.contract.heads": "BatchedClassifier ClassifierSpec Head",
+    "harness.contract.hooks": "hookimpl",
+    "harness.contract.learners": "Embedder EpisodeBatch EpisodicLearner Learner",
+    "harness.contract.methods": "BuildContext FitContext MethodSpec Preset Stage",
+    "harness.contract.options": "MethodOptions QUICK QUICK_PER_DATASET TRAINING_READS TrainingOptions",
+    "harness.contract.reporters": "ReporterSpec",
+    "harness.contract.results": "Score StageFailure StageResult",
+    "harness.contract.training": "Batch Batches Loss Trainer",
+    "harness.datasets.prepared.opening": "open_prepared",
+    "harness.datasets.preparing.classes": "ClassList ListedClass",
+    "harness.datasets.preparing.downloads": "Remote",
+    "harness.datasets.preparing.forms.class_folders": "class_folders",
+    "harness.datasets.preparing.prepare": "PrepareRequest prepare_dataset",
+    "harness.images.rotations": "rotate rotations4",
+    "harness.networks.backbones.dropblock": "DropBlock restart_schedules",
+    "harness.networks.learners": "ClassifierNetwork FeatureNetwork in_float32",
+    "harness.networks.losses": "distillation",
+    "harness.reports.build": "build_report",
+    "harness.reports.formats.values": "frame",
+    "harness.reports.model": "Report",
+    "harness.runs": "load_benches",
+    "harness.training.batches": "EpisodicBatches ShuffledBatches",
+    "harness.training.distributed": "of_all_processes",
+}
+_PLACE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
 
 __all__ = [
+    "QUICK",
+    "QUICK_PER_DATASET",
+    "TRAINING_READS",
     "Augmentation",
     "BackboneRequest",
     "BackboneSpec",
+    "Batch",
+    "BatchedClassifier",
+    "Batches",
     "BuildContext",
+    "ClassList",
+    "ClassifierNetwork",
     "ClassifierSpec",
     "DataRequest",
     "Dataset",
     "DatasetSpec",
+    "DropBlock",
+    "Embedder",
     "EpisodeBatch",
     "EpisodeSpec",
     "Episodes",
+    "EpisodicBatches",
+    "EpisodicLearner",
+    "FeatureNetwork",
     "FitContext",
     "HarnessError",
     "Head",
+    "Learner",
+    "ListedClass",
+    "Loss",
     "MethodOptions",
     "MethodSpec",
+    "PrepareRequest",
     "Preset",
+    "Remote",
+    "Report",
     "ReporterSpec",
     "Score",
+    "ShuffledBatches",
     "Split",
     "Stage",
     "StageFailure",
     "StageResult",
+    "Trainer",
     "TrainingOptions",
+    "build_report",
+    "class_folders",
+    "distillation",
+    "frame",
     "hookimpl",
+    "in_float32",
+    "load_benches",
+    "numpy_generator",
+    "of_all_processes",
+    "open_prepared",
+    "prepare_dataset",
+    "restart_schedules",
+    "rotate",
+    "rotations4",
+    "torch_generator",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from harness.common.version import __version__
+
+        return __version__
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_PLACE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -14,9 +14,9 @@ import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-import harness
 from harness.catalogue.validation import validate
 from harness.common.errors import HarnessError, PluginError, UnknownName, one_line
+from harness.common.version import __version__
 from harness.contract import hooks as hookspecs
 from harness.contract.backbones import BackboneSpec
 from harness.contract.data import DatasetSpec
@@ -228,6 +228,6 @@ def _refuse_newer_api(distribution: importlib.metadata.Distribution | None) -> N
             other = canonicalize_name(requirement.name) != DISTRIBUTION
             if other or (requirement.marker and not requirement.marker.evaluate()):
                 continue
-            installed = harness.__version__
+            installed = __version__
             if not requirement.specifier.contains(installed, prereleases=True):
                 raise PluginError(f"it needs {requirement}, installed is {installed}: pip install -U '{requirement}'")

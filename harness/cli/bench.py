@@ -62,7 +62,6 @@ def bench(
     from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
     from harness.execution.factory import make_executor
-    from harness.reports import render
     from harness.reports.build import build_report
 
     given: dict[str, Any] = {
@@ -91,5 +90,5 @@ def bench(
         finally:
             workers.close()
     report = build_report([(output, record)], baseline=chosen.baseline, published=published)
-    typer.echo(render(report, "markdown", catalogue), nl=False)
+    typer.echo(catalogue.reporter("markdown").render(report), nl=False)
     return 1 if report.failures else 0

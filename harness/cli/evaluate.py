@@ -39,7 +39,6 @@ def evaluate(
     from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
     from harness.execution.factory import make_executor
-    from harness.reports import render
     from harness.reports.build import build_report
     from harness.runs import find_bench
 
@@ -59,5 +58,5 @@ def evaluate(
         finally:
             workers.close()
     report = build_report([(runs, record)])
-    typer.echo(render(report, "markdown", catalogue), nl=False)
+    typer.echo(catalogue.reporter("markdown").render(report), nl=False)
     return 1 if report.failures else 0

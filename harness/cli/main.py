@@ -55,9 +55,9 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
-        import harness
+        from harness.common.version import __version__
 
-        typer.echo(f"harness {harness.__version__}")
+        typer.echo(f"harness {__version__}")
         raise typer.Exit
 
 

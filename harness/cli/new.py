@@ -89,6 +89,7 @@ def _filled(template: str, words: dict[str, str]) -> str:
 
 def _version() -> str:
     """The version of the contract: what changes it raises the second number."""
-    import harness
+    from harness.common.version import __version__
 
-    return ".".join(harness.__version__.split(".")[:2])
+    release = ".".join(__version__.split(".")[:2])
+    return f"{release}.dev0" if "dev" in __version__ else release

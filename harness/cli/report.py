@@ -26,7 +26,7 @@ def report(
     """Print the comparison table of a run folder again, without training anything."""
     from harness.catalogue.catalogue import Catalogue
     from harness.common.files import write_text
-    from harness.reports import format_of, render
+    from harness.reports import format_of
     from harness.reports.build import build_report
     from harness.runs import find_benches
 
@@ -34,9 +34,9 @@ def report(
     if bench == "last" and (others := [record["id"] for record in find_benches(runs, "all")[:-1]]):
         sys.stderr.write(f"the last bench of {len(others) + 1}; earlier ones: --bench all, or {', '.join(others)}\n")
     catalogue = Catalogue.discover()
-    chosen_format = format_ or (format_of(to, catalogue) if to and to != Path("-") else "markdown")
+    chosen_format = format_ or (format_of(to, catalogue.reporters) if to and to != Path("-") else "markdown")
     built = build_report([(runs, record) for record in benches], baseline=baseline, published=published)
-    text = render(built, chosen_format, catalogue)
+    text = catalogue.reporter(chosen_format).render(built)
     if to is None or to == Path("-"):
         typer.echo(text, nl=False)
     try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from harness.contract.options import MethodOptions
-    from harness.training.trainer import Trainer
+    from harness.contract.training import Trainer
 
 
 @dataclass(frozen=True)

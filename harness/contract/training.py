@@ -1,24 +1,18 @@
-"""What a plugin sees of the trainer."""
+"""What a plugin sees of the trainer: batches, losses, and the trainer itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.contract.data import Split
-
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
+from harness.contract.data import Split
+from harness.contract.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from harness.contract.data import Split
+    import numpy as np
+    import torch
+    from torch import nn
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,4 +38,36 @@ class Batches(Protocol):
         """Indices (steps, B) int64 into the split."""
 
 
-Loss = Callable[[Any, Batch], Mapping[str, torch.Tensor]]
+Loss = Callable[[Any, Batch], Mapping[str, "torch.Tensor"]]
+
+
+class Trainer(Protocol):
+    """What trains a stage's network. A method meets it as ``context.trainer``."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks are trained."""
+
+    def frozen(self, network: nn.Module) -> Callable[..., Any]:
+        """``network`` as a teacher: in eval mode, on the training device, without gradients, in the same precision."""
+
+    def run(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        options: TrainingOptions,
+        *,
+        batches: Batches | None = None,
+        copies: int = 1,
+    ) -> None:
+        """Train ``network`` in place, from its last checkpoint if there is one.
+
+        Args:
+            network: what is trained; ``loss`` must call the object it is handed, which wraps it.
+            loss: (network, batch) → scalars by name, of which ``loss`` is minimised.
+            options: length, optimiser and schedule.
+            batches: what a step sees; ``options.batch_size`` shuffled images by default.
+            copies: how often the network sees each image of a batch (4 with four rotations), for counting.
+        Raises:
+            HarnessError: the loss is not finite at the end of an epoch.
+        """

@@ -1,0 +1,1 @@
+"""Which images an episode shows: the same for every method."""

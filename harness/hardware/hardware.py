@@ -64,7 +64,7 @@ class Hardware:
         import sklearn
         import torch
 
-        import harness
+        from harness.common.version import __version__
 
         return {
             "device": device_name(self.device),
@@ -74,7 +74,7 @@ class Hardware:
             "torch": torch.__version__,
             "numpy": numpy.__version__,
             "sklearn": sklearn.__version__,
-            "harness": harness.__version__,
+            "harness": __version__,
         }
 
 

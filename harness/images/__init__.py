@@ -1,0 +1,1 @@
+"""Images changed at random without changing their class, and turned on purpose."""

@@ -1,0 +1,1 @@
+"""Networks from images to features, and learners made of them."""

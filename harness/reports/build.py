@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,30 @@ from harness.common.errors import RunsError
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.results import Score, StageResult
-from harness.reports.model import INTERVALS, Cell, History, Measured, Row, Setting, Table
+from harness.reports.model import INTERVALS, Cell, History, Measured, Report, Row, Setting, Table
 from harness.runs import StageFolder
 from harness.statistics.intervals import closed_interval, interval
 
 if TYPE_CHECKING:
     pass
+
+
+def build_report(
+    benches: Iterable[tuple[Path, Mapping[str, Any]]], baseline: str | None = None, published: bool = False
+) -> Report:
+    """The report of bench records with their run folders.
+
+    Raises:
+        UnknownName: no row has the baseline's name.
+        RunsError: a stage that the record names is no longer there.
+    """
+    return Report(
+        [
+            build_table(output, bench, table, baseline or bench["plan"]["baseline"], published)
+            for output, bench in benches
+            for table in bench["tables"]
+        ]
+    )
 
 
 @dataclass(frozen=True)

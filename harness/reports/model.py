@@ -13,15 +13,12 @@ from harness.contract.episodes import EpisodeSpec
 if TYPE_CHECKING:
     pass
 
-from collections.abc import Iterable
 from dataclasses import field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import RunsError
 from harness.contract.episodes import Target
 from harness.contract.results import Score
-from harness.reports.build import build_table
 from harness.statistics.comparison import Comparison
 from harness.statistics.intervals import Interval
 
@@ -135,19 +132,6 @@ class Report:
     """Tables, and what failed in them."""
 
     tables: Sequence[Table]
-
-    @classmethod
-    def of(
-        cls, benches: Iterable[tuple[Path, Mapping[str, Any]]], baseline: str | None = None, published: bool = False
-    ) -> Report:
-        """The report of bench records with their run folders.
-
-        Raises:
-            UnknownName: no row has the baseline's name.
-            RunsError: a stage that the record names is no longer there.
-        """
-        return cls([build_table(output, bench, table, baseline or bench["plan"]["baseline"], published)
-                    for output, bench in benches for table in bench["tables"]])  # fmt: skip
 
     @property
     def failures(self) -> list[str]:

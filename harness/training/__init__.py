@@ -1,0 +1,1 @@
+"""One stage trained: batches, optimiser steps, checkpoints; by one process or several."""

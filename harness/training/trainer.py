@@ -55,6 +55,11 @@ class Trainer:
     _phase: int = 0  # how often ``run`` was called
     _counted: int = 0  # the phase whose FLOPs are in ``flops``
 
+    @property
+    def device(self) -> torch.device:
+        """Where networks are trained."""
+        return torch.device(self.hardware.device)
+
     def frozen(self, network: nn.Module) -> Callable[..., Any]:
         """``network`` as a teacher: in eval mode, on the training device, without gradients, in the same precision."""
         teacher = network.to(self.hardware.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""A search for the options of a method on validation classes."""

@@ -16,7 +16,6 @@ from harness.contract.hooks import hookimpl
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobDone, JobStarted
 from harness.execution.factory import make_executor
-from harness.reports import render
 from harness.reports.build import build_report
 from harness.training.events import EpochDone
 from tests.helpers.bench import happened, weights
@@ -25,7 +24,7 @@ from tests.helpers.bench import happened, weights
 def table(record, runs, catalogue):
     """The markdown table without what may differ between equal runs: times and memory."""
     report = build_report([(runs, record)])
-    lines = render(report, "markdown", catalogue).splitlines()
+    lines = catalogue.reporter("markdown").render(report).splitlines()
     drop = [i for i, cell in enumerate(lines[2].split("|")) if cell.strip() in ("training", "memory")]
     return [
         "|".join(cell for i, cell in enumerate(line.split("|")) if not line.startswith("|") or i not in drop)
@@ -86,7 +85,7 @@ def test_the_same_bench_again_trains_nothing_and_prints_the_same_bytes(run_bench
     assert all(event.reused for _, event in happened(events, JobDone))
     assert weights(tmp_path / "runs") == before
     render_one, render_two = (
-        render(build_report([(tmp_path / "runs", record)]), "markdown", catalogue) for record in (first, second)
+        catalogue.reporter("markdown").render(build_report([(tmp_path / "runs", record)])) for record in (first, second)
     )
     assert render_one == render_two
 
@@ -163,7 +162,7 @@ def test_a_stage_that_fails_is_a_row_and_so_are_its_children(run_bench, catalogu
     assert isinstance(outcomes["skd/gen1"], StageResult)
     report = build_report([(tmp_path / "runs", record)])
     assert len(report.failures) == 2
-    assert "bad/simple failed: seed 0: the loss is not finite" in render(report, "markdown", catalogue)
+    assert "bad/simple failed: seed 0: the loss is not finite" in catalogue.reporter("markdown").render(report)
 
 
 def test_a_failed_stage_is_tried_again(run_bench, tmp_path):
@@ -245,7 +244,7 @@ def test_a_transductive_head_is_scored_with_unbalanced_queries_too(run_bench, ca
     kinds = [(kind["k_shot"], kind["dirichlet"], kind["target"]) for kind in record["tables"][0]["episodes"]]
     assert (1, 2.0, "closed") in kinds
     assert len({len(stage["scores"]) for stage in record["tables"][0]["stages"]}) == 1  # all rows, to compare them
-    text = render(build_report([(tmp_path / "runs", record)]), "markdown", catalogue)
+    text = catalogue.reporter("markdown").render(build_report([(tmp_path / "runs", record)]))
     assert "Dirichlet" in text
     assert "refined, l2 (transductive)" in text
     record = run_bench(set={"rfs.generations": 0}, shots=(1,), train=False)

@@ -13,7 +13,6 @@ from harness.bench.entries import entries
 from harness.bench.plan import BenchPlan, load_plan
 from harness.common.errors import HarnessError
 from harness.execution.factory import make_executor
-from harness.reports import render
 from harness.reports.build import build_report
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
@@ -48,7 +47,7 @@ def run_plan(catalogue, tmp_path):
         record = bench(plan, catalogue, make_executor("inline", catalogue), tmp_path / "runs", tmp_path / "data")
         report = build_report([(tmp_path / "runs", record)], published=True)
         assert not report.failures
-        assert render(report, "markdown", catalogue)
+        assert catalogue.reporter("markdown").render(report)
         trained = [path.parent.name for path in (tmp_path / "runs").glob("stages/tiny/*/trained.json")]
         return [row.name for row in report.tables[0].rows], Counter(each.split("-seed")[0] for each in trained)
 
@@ -195,7 +194,7 @@ def test_a_stage_that_no_row_needs_is_not_trained(run_bench, tmp_path):
 
 def test_a_table_of_validation_classes_says_so_and_has_other_episodes(run_bench, tmp_path, catalogue):
     records = [run_bench(score_on=where, rows=("rfs/simple",)) for where in ("val", "test")]
-    texts = [render(build_report([(tmp_path / "runs", record)]), "markdown", catalogue) for record in records]
+    texts = [catalogue.reporter("markdown").render(build_report([(tmp_path / "runs", record)])) for record in records]
     assert "scored on the validation classes" in texts[0]
     assert "validation" not in texts[1]
     kinds = [{each["fingerprint"] for each in record["tables"][0]["episodes"]} for record in records]

@@ -209,7 +209,7 @@ def test_a_tracker_that_exits_does_not_end_the_bench():
 
 
 def test_a_plugin_may_offer_every_kind(tmp_path):
-    from harness.reports import format_of, render
+    from harness.reports import format_of
     from harness.reports.model import Report
     from harness.testing import tiny_dataset
 
@@ -226,9 +226,9 @@ def test_a_plugin_may_offer_every_kind(tmp_path):
     assert catalogue.backbone("flat") == (catalogue.backbones["flat"], None)
     assert catalogue.method("mine").head == harness.Head()
     assert catalogue.classifier("guess").title == "chance"
-    assert render(Report([]), "count", catalogue) == "0\n"
-    assert format_of(tmp_path / "table.count", catalogue) == "count"
-    assert format_of(tmp_path / "TABLE.COUNT", catalogue) == "count"
-    assert format_of(tmp_path / "table", catalogue) == "markdown"
+    assert catalogue.reporter("count").render(Report([])) == "0\n"
+    assert format_of(tmp_path / "table.count", catalogue.reporters) == "count"
+    assert format_of(tmp_path / "TABLE.COUNT", catalogue.reporters) == "count"
+    assert format_of(tmp_path / "table", catalogue.reporters) == "markdown"
     with pytest.raises(UnknownName, match=r"unknown ending of a report's file '\.docx'"):
-        format_of(tmp_path / "table.docx", catalogue)
+        format_of(tmp_path / "table.docx", catalogue.reporters)

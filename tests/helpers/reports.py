@@ -15,7 +15,6 @@ from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.results import Score
 from harness.episodes.sampler import sample_episodes
-from harness.reports import render
 from harness.reports.build import build_report
 from harness.reports.formats.markdown import main_rows
 from harness.runs import StageFolder, digest, load_benches, save_bench
@@ -98,7 +97,7 @@ class Bench:
         return build_report([(self.output, bench) for bench in load_benches(self.output)], **about)
 
     def text(self, form="markdown", **about):
-        return render(self.report(**about), form, CATALOGUE)
+        return CATALOGUE.reporter(form).render(self.report(**about))
 
     def cells(self, **about):
         """row → column → text, of the first markdown table."""

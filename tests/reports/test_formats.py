@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 import pytest
 
 from harness.common.errors import HarnessError
-from harness.reports import render
 from harness.reports.build import build_report
 from tests.helpers.reports import SPECS, closed
 
@@ -170,7 +169,7 @@ def test_a_real_bench_is_reported_in_every_format(run_bench, tmp_path, catalogue
     for form, words in {
         "markdown": "| pixels ", "csv": "untrained,", "json": '"name": "pixels"', "latex": "\\toprule", "html": "<svg",
     }.items():  # fmt: skip
-        assert words in render(report, form, catalogue)
+        assert words in catalogue.reporter(form).render(report)
 
 
 def test_the_command_writes_figures_and_html_and_prints_the_table(runs, tmp_path, capsys):

@@ -1,0 +1,1 @@
+"""The datasets that the harness brings, a file a family."""

@@ -1,0 +1,1 @@
+"""Datasets on disk as the harness reads them: memory-mapped, fingerprinted."""
