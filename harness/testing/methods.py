@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 LIGHT = """
 import importlib, importlib.util, sys
-from harness.plugins import validate
-from harness.types import MethodSpec
+from harness.catalogue.validation import validate
+from harness.contract.methods import MethodSpec
 def there(name):
     try:
         return importlib.util.find_spec(name) is not None
