@@ -35,7 +35,10 @@ def stage_jobs(
             raise HarnessError(f"{dataset.spec.name} has no base classes to train {entry.label} on: train on another "
                                f"dataset, with --test-dataset {source.dataset}")  # fmt: skip
         parent = done[stage.parent] if stage.parent else None
-        selects = dataset.val is not None and options.get("selection") == "best-val" and "selection" in stage.reads
+        selects = options.get("selection") == "best-val" and "selection" in stage.reads
+        if selects and dataset.val is None:
+            raise HarnessError(f"{entry.label}.selection = best-val, but {dataset.spec.name} has no validation classes "
+                               f"to select on: --set {entry.label}.selection=last")  # fmt: skip
         identity = StageIdentity(
             method=entry.method.name,
             stage=stage.name,

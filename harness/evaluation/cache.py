@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from harness.common.files import atomic_write
+from harness.contract.data import Split
 from harness.evaluation.embed import Embedding, ViewSource
 
 EMBEDDING_VERSION = 1  # raised when the code that makes views or embeds them changes features
@@ -35,6 +36,11 @@ def identity(
         digest.update(f"{name};{tensor.dtype};{tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def file_name(split: Split, what: str = "") -> str:
+    """The file of a split's features, another for any other images: scored elsewhere, a stage keeps what it has."""
+    return f"{what}{split.name}-{hashlib.sha256(split.fingerprint.encode()).hexdigest()[:12]}.safetensors"
 
 
 def load_or_compute(

@@ -57,7 +57,7 @@ def evaluate(
         augmentation: what the support views of the head may change.
         autocast: makes the context in which the learner runs.
         base: the base classes, for the transform ``centre``.
-        features_cache: a file that keeps features for later calls.
+        features_cache: a folder that keeps features for later calls, a file a split.
         progress: called while embedding, with how many views are done and how many there are.
     Raises:
         PluginError: the learner is of neither kind, or returns what it must not.
@@ -71,7 +71,7 @@ def evaluate(
             raise PluginError(f"{type(learner).__name__} embeds images, so its method needs a head to classify them")
         centred = "centre" in transforms.check(head.transform)
         embedding = cache.load_or_compute(
-            features_cache,
+            features_cache / cache.file_name(split) if features_cache else None,
             lambda: cache.identity(learner, source, autocast),
             used_pairs(episodes, head.views, len(split)),
             lambda missing: embed(learner, source, missing, autocast, progress),
@@ -102,7 +102,7 @@ def mean_feature(
 ) -> Tensor | None:
     """The mean feature (D,) of the base classes, over at most ``BASE_IMAGES`` images; None without base classes.
 
-    It is kept beside ``features_cache`` as an embedding of one row.
+    It is kept in the folder ``features_cache`` as an embedding of one row.
     """
     if base is None:
         return None
@@ -110,7 +110,7 @@ def mean_feature(
     some = numpy_generator(0, "base images").permutation(len(base))[:BASE_IMAGES]
     pairs = np.stack([np.sort(some), np.zeros_like(some)], axis=1)
     mean = cache.load_or_compute(
-        features_cache.with_suffix(".base" + features_cache.suffix) if features_cache else None,
+        features_cache / cache.file_name(base, "mean-of-") if features_cache else None,
         lambda: cache.identity(learner, source, autocast),
         pairs[:1],
         lambda _: embed(learner, source, pairs, autocast, progress).mean(dim=0, keepdim=True),

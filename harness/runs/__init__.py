@@ -6,7 +6,7 @@ OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
     metrics.csv            a line an epoch
     weights.safetensors    when it is trained, with …
     trained.json           … what it cost, on which device, with which versions
-    embeddings.safetensors features of the images that episodes have used
+    embeddings/SPLIT.safetensors features of the images that episodes have used, a file a split that was scored
     scores/KEY.npz         accuracies of every episode, a file a head and kind of episode
     failure.txt            the traceback, if it failed; gone once it succeeds
 OUTPUT/benches/ID.json     what a bench asked for and which stages answer it

@@ -69,7 +69,8 @@ class StageFolder:
 
     @property
     def embeddings(self) -> Path:
-        return self.path / "embeddings.safetensors"
+        """The folder of features, a file a split that was scored: harness/evaluation/cache.py."""
+        return self.path / "embeddings"
 
     def save_identity(self, identity: StageIdentity) -> None:
         write_json(self.path / "identity.json", asdict(identity))
@@ -187,7 +188,7 @@ class StageFolder:
 
     def remove_unfinished(self) -> None:
         """Delete what a killed process left; for the holder of the lock."""
-        for folder in (self.path, self.path / "scores"):
+        for folder in (self.path, self.path / "scores", self.embeddings):
             remove_unfinished(folder)
 
 

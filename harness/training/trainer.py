@@ -88,8 +88,14 @@ class Trainer:
             batches: what a step sees; ``options.batch_size`` shuffled images by default.
             copies: how often the network sees each image of a batch (4 with four rotations), for counting.
         Raises:
-            HarnessError: the loss is not finite at the end of an epoch.
+            HarnessError: the loss is not finite at the end of an epoch, or there are no validation classes to select
+                on.
         """
+        validate = self.validate if options.selection == "best-val" else None
+        if options.selection == "best-val" and validate is None:
+            raise HarnessError(
+                f"selection = best-val, but {self.dataset.name} has no validation classes to select on: take 'last'"
+            )
         self._phase += 1
         batches = batches or ShuffledBatches(options.batch_size)
         if self.devices > 1 and (not batches.divisible or batches.size % self.devices):
@@ -116,8 +122,8 @@ class Trainer:
                 metrics = self._epoch(
                     run, self._order(batches, epoch)[: length.steps - epoch * length.epoch_steps], epoch
                 )
-                if options.selection == "best-val" and self.validate is not None:
-                    metrics["val_accuracy"] = self.validate(network.eval())
+                if validate is not None:
+                    metrics["val_accuracy"] = validate(network.eval())
                     best.offer(metrics["val_accuracy"], network)
                 self.history.append({"phase": self._phase, "epoch": epoch + 1, **metrics})
                 if fabric.is_global_zero:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 
@@ -9,16 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from harness.common.errors import RunsError
+from harness.common.errors import HarnessError, RunsError
 from harness.contract.data import Split
 from harness.contract.heads import ClassifierSpec
 from harness.contract.hooks import hookimpl
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobDone, JobStarted
 from harness.execution.factory import make_executor
+from harness.execution.work import Work
 from harness.reports.build import build_report
 from harness.training.events import EpochDone
 from tests.helpers.bench import happened, weights
+from tests.helpers.plugins import offering
 
 
 def table(record, runs, catalogue):
@@ -189,12 +192,26 @@ def test_trainval_trains_on_more_classes(run_bench, tmp_path):
     assert json.loads((folder / "trained.json").read_text())["n_classes"] == 14
 
 
-def test_best_val_selection_keeps_the_best_epoch(run_bench, tmp_path):
-    record = run_bench(set={"rfs.selection": "best-val", "rfs.generations": 0}, budget=192 * 4)
+def test_best_val_selection_keeps_the_weights_that_did_best_on_validation_episodes(run_bench, tmp_path, catalogue):
+    events = []
+    settings = {"rfs.selection": "best-val", "rfs.generations": 0, "rfs.learning_rate": 1.0}
+    record = run_bench(observe=events.append, set=settings, budget=192 * 3)
     folder = tmp_path / "runs" / record["tables"][0]["stages"][0]["folder"]
-    header, *lines = (folder / "metrics.csv").read_text().splitlines()
-    column = header.split(",").index("val_accuracy")
-    assert len({line.split(",")[column] for line in lines}) > 1
+    with (folder / "metrics.csv").open() as file:
+        measured = [float(line["val_accuracy"]) for line in csv.DictReader(file)]
+    assert max(measured) > measured[-1], measured  # else the last epoch would do
+    [(job, _)] = happened(events, JobDone)
+    work = Work(job, catalogue, lambda event: None)
+    assert work.validator()(work.trained_learner()) == max(measured)
+
+
+def test_best_val_selection_without_validation_classes_is_refused_before_training(run_bench, catalogue, tiny, tmp_path):
+    spec = replace(tiny.spec, name="no-val", open=lambda request: replace(tiny, spec=spec, val=None))
+    catalogue.add("no-val", offering(harness_datasets=[spec]))
+    with pytest.raises(HarnessError, match=r"rfs\.selection = best-val, but no-val has no validation classes"):
+        run_bench(dataset=("no-val",), set={"rfs.selection": "best-val"})
+    assert not list((tmp_path / "runs").glob("stages/*/*"))
+    assert run_bench(dataset=("no-val",), set={"rfs.selection": "last", "rfs.generations": 0})
 
 
 def test_validation_classes_too_few_for_episodes_hinder_no_training(run_bench, catalogue, tiny):

@@ -8,6 +8,7 @@ from harness.catalogue.floors import SPECS
 from harness.common.randomness import seeded
 from harness.contract.backbones import BackboneRequest
 from harness.contract.data import DatasetSpec
+from harness.contract.heads import Head
 from harness.contract.learners import Embedder
 from harness.contract.methods import BuildContext
 from harness.contract.options import MethodOptions
@@ -29,10 +30,11 @@ def learner(name: str, seed: int = 0):
         return stage.build(context)
 
 
-def test_floors_train_nothing_and_share_a_head_without_settings():
-    for spec in SPECS:
+def test_floors_train_nothing_and_have_heads_with_nothing_to_tune():
+    """Nearest centroid for both; only features of a network are brought to one length."""
+    for spec, transform in zip(SPECS, ("none", "l2"), strict=True):
         assert spec.floor
-        assert spec.head.classifier == "nearest-centroid"
+        assert spec.head == Head("nearest-centroid", transform, views=1)
         assert [stage.fit for stage in spec.stages(MethodOptions())] == [None]
     assert [spec.uses_backbone for spec in SPECS] == [False, True]
 

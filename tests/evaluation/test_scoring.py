@@ -145,7 +145,8 @@ def test_an_episodic_learner_is_scored_like_the_head_that_it_imitates(
     assert first.support.dtype == first.query.dtype == torch.uint8
     assert first.support.shape[1:] == (4 * 2 * (head.views if head else 1), 4, 4, 1)
     assert first.query.shape[1:] == (20, 4, 4, 1)
-    assert first.support_labels.bincount(minlength=4) if first.support_labels.ndim == 1 else True
+    per_class = 2 * (head.views if head else 1)
+    assert all(labels.bincount(minlength=4).tolist() == [per_class] * 4 for labels in first.support_labels)
 
 
 def test_without_a_head_a_learner_that_could_embed_too_predicts() -> None:
@@ -159,7 +160,7 @@ def test_without_a_head_a_learner_that_could_embed_too_predicts() -> None:
 
 def test_centring_uses_the_base_classes_and_is_cached(tmp_path: Path) -> None:
     base = make_split("train", seed=1)
-    head, cache = Head("cosine", "centre+l2"), tmp_path / "features.safetensors"
+    head, cache = Head("cosine", "centre+l2"), tmp_path / "features"
     mean = torch.from_numpy(base.images.reshape(len(base), -1) / np.float32(255)).mean(dim=0)
     expected = scoring.mean_feature(Pixels(), base)
     torch.testing.assert_close(expected, mean, rtol=1e-4, atol=1e-5)
@@ -170,7 +171,25 @@ def test_centring_uses_the_base_classes_and_is_cached(tmp_path: Path) -> None:
     assert (scores[0] == scores[1]).all()
     assert (scores[1] == scores[2]).all()
     assert (scores[0] != accuracies(sample(), Head("cosine", "l2"))).any()
-    assert (tmp_path / "features.base.safetensors").exists()
+    assert len(list(cache.glob("test-*"))) == len(list(cache.glob("mean-of-train-*"))) == 1
+
+
+def test_features_of_several_splits_are_kept_side_by_side(tmp_path: Path) -> None:
+    class Counting(Pixels):
+        n_images = 0
+
+        def embed(self, images: Tensor) -> Tensor:
+            self.n_images += len(images)
+            return super().embed(images)
+
+    def scored_on(split: Split) -> int:
+        """How many images are embedded to score on ``split``."""
+        learner, episodes = Counting(), sample_episodes(split, EpisodeSpec(4, 2, 5), 10, 0)
+        evaluate(learner, split, [episodes], Head("cosine"), CLASSIFIERS["cosine"], features_cache=tmp_path)
+        return learner.n_images
+
+    other = make_split(seed=7)
+    assert [scored_on(split) > 0 for split in (SPLIT, other, SPLIT, other)] == [True, True, False, False]
 
 
 def test_evaluate_puts_a_network_into_eval_mode() -> None:

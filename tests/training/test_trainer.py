@@ -161,6 +161,13 @@ def test_the_best_validation_epoch_is_kept(tiny, tmp_path):
     assert [row["val_accuracy"] for row in loop.history] == [0.2, 0.9, 0.5]
 
 
+def test_selection_without_validation_classes_is_refused_before_training(tiny):
+    loop = trainer(tiny, validate=None)
+    with pytest.raises(HarnessError, match="selection = best-val, but tiny has no validation classes to select on"):
+        loop.run(Net(), cross_entropy, options(selection="best-val"))
+    assert (loop.images_seen, loop.history) == (0, [])
+
+
 def test_a_loss_that_is_not_finite_is_told(tiny):
     with pytest.raises(HarnessError, match="not finite after epoch 1"):
         trainer(tiny).run(Net(), cross_entropy, options(learning_rate=1e30))
