@@ -21,7 +21,7 @@ from harness.runs import StageFolder
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.context import ForkServerProcess
+    from multiprocessing.context import ForkServerContext, ForkServerProcess
 
     from harness.execution.job import StageJob
     from harness.hardware.request import HardwareRequest
@@ -46,53 +46,72 @@ class LocalExecutor:
 
     def run_one(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
         """What became of ``job``; what it has to say meanwhile goes to ``emit``."""
-        heard: dict[Connection, ForkServerProcess] = {}  # the worker, then those that train along
-        worker = self._start(heard, _work, job)
-        started, outcome = [worker], None
+        processes = JobProcesses(self._context, job)
         try:
-            while outcome is None:
-                event, process = _next_event(heard)
-                if isinstance(event, RanksNeeded):
-                    ranks = range(1, job.machine.devices)
-                    started += [self._start(heard, _join, job, rank, event.port) for rank in ranks]
-                elif isinstance(event, (StageResult, StageFailure)):
-                    outcome = event  # the first: where one process fails, the others do
-                elif event is not None:
-                    emit(event)
-                elif process is worker or process.exitcode:
-                    outcome = StageFailure(job.key, _death(process.exitcode, process is worker))
+            outcome = processes.first_outcome(emit)
         finally:
-            for each in started:
-                if each is not worker or outcome is None or process is not worker:
-                    each.terminate()
-                each.join()
-        if isinstance(outcome, StageFailure) and (process is not worker or event is None):  # it wrote nothing itself
+            processes.stop()
+        if isinstance(outcome, StageFailure) and not processes.worker_reported:
             StageFolder(job.folder).save_failure(outcome.details or outcome.error)
         return outcome
-
-    def _start(self, heard: dict[Connection, ForkServerProcess], work: Callable[..., None], *about: Any) -> Any:
-        """A new process that does ``work(*about, sender)``; where it is heard is added to ``heard``."""
-        receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=work, args=(*about, sender), name=about[0].name)
-        process.start()
-        sender.close()
-        heard[receiver] = process
-        return process
 
     def close(self) -> None:
         """The fork server ends with this process."""
 
 
-def _next_event(heard: dict[Connection, ForkServerProcess]) -> tuple[Any, ForkServerProcess]:
-    """What a process says next, and which; None once it is over, which is then heard no more."""
-    connection = multiprocessing.connection.wait(list(heard))[-1]
-    assert isinstance(connection, multiprocessing.connection.Connection)
-    try:
-        return connection.recv(), heard[connection]
-    except EOFError:
-        process = heard.pop(connection)
-        process.join(EXIT_SECONDS)
-        return None, process
+class JobProcesses:
+    """The worker of one job and the processes that train along with it, which say what they do through pipes."""
+
+    def __init__(self, context: ForkServerContext, job: StageJob) -> None:
+        self._context = context
+        self._job = job
+        self._processes: dict[Connection, ForkServerProcess] = {}  # by the pipe that each still speaks through
+        self._started: list[ForkServerProcess] = []
+        self._worker = self._start(_work, job)
+        self.worker_reported = False  # the worker gave the outcome itself, and so has written its failure down
+
+    def first_outcome(self, emit: Callable[[Any], None]) -> StageResult | StageFailure:
+        """What the first process to end with an outcome says of the job: where one of them fails, the others do."""
+        while True:
+            message, process = self._next_message()
+            if isinstance(message, RanksNeeded):
+                for rank in range(1, self._job.machine.devices):
+                    self._start(_join, self._job, rank, message.port)
+            elif isinstance(message, (StageResult, StageFailure)):
+                self.worker_reported = process is self._worker
+                return message
+            elif message is not None:
+                emit(message)
+            elif process is self._worker or process.exitcode:
+                return StageFailure(self._job.key, _death(process.exitcode, process is self._worker))
+
+    def stop(self) -> None:
+        """End all processes; only a worker that has given its outcome ends by itself."""
+        for process in self._started:
+            if process is not self._worker or not self.worker_reported:
+                process.terminate()
+            process.join()
+
+    def _start(self, work: Callable[..., None], *arguments: Any) -> ForkServerProcess:
+        """A new process that does ``work(*arguments, sender)``."""
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=work, args=(*arguments, sender), name=self._job.name)
+        process.start()
+        sender.close()
+        self._processes[receiver] = process
+        self._started.append(process)
+        return process
+
+    def _next_message(self) -> tuple[Any, ForkServerProcess]:
+        """What a process says next, and which; None as its last message once it has closed its pipe."""
+        connection = multiprocessing.connection.wait(list(self._processes))[-1]
+        assert isinstance(connection, multiprocessing.connection.Connection)
+        try:
+            return connection.recv(), self._processes[connection]
+        except EOFError:
+            process = self._processes.pop(connection)
+            process.join(EXIT_SECONDS)
+            return None, process
 
 
 def _work(job: StageJob, sender: Connection) -> None:
