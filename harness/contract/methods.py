@@ -74,7 +74,9 @@ class MethodSpec:
     options: type[MethodOptions]
     stages: Callable[[Any], Sequence[Stage]]  # options → stages, each after its parent
     presets: Mapping[str, Preset] = field(default_factory=dict)
-    head: Head | None = Head()  # how its authors score it; None: its learners are episodic and classify themselves
+    head: Head | None = field(
+        default_factory=Head
+    )  # how its authors score it; None: its learners are episodic and classify themselves
     transductive: bool = False
     floor: bool = False  # a baseline without training, for what chance and raw pixels give
     uses_backbone: bool = True

@@ -35,7 +35,8 @@ def n_parameters(network: torch.nn.Module) -> int:
 
 
 def test_importing_the_specs_imports_no_torch():
-    code = "import sys, harness.networks.backbones, harness.catalogue.floors, harness.hardware.hardware; sys.exit('torch' in sys.modules)"
+    modules = "harness.networks.backbones, harness.catalogue.floors, harness.hardware.hardware"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

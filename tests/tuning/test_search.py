@@ -1,4 +1,4 @@
-"""harness/tuning/search.py, harness/tuning/space.py and harness/cli/tune.py: options chosen on validation episodes alone."""
+"""harness/tuning and harness/cli/tune.py: options chosen on validation episodes alone."""
 
 from __future__ import annotations
 

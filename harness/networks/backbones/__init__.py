@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.common.errors import DataError, HarnessError
 from harness.contract.backbones import BackboneRequest, BackboneSpec
 
 if TYPE_CHECKING:

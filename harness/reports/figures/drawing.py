@@ -1,4 +1,4 @@
-"""The parts that figures are drawn from: the style, panels, whiskers, legends, axes. For harness/reports/figures/plots.py."""
+"""The parts that figures are drawn from: the style, panels, whiskers, legends, axes. For figures/plots.py."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def fit(context: harness.FitContext, learner: Any) -> None:
         options.train_way, options.train_shot, options.train_query, options.episodes_per_epoch, divisible=True
     )
     way, shot = options.train_way, options.train_shot
-    target = torch.arange(way, device=context.trainer.hardware.device).repeat_interleave(options.train_query)
+    target = torch.arange(way, device=context.trainer.device).repeat_interleave(options.train_query)
 
     def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
         features, _ = of_all_processes(network(batch.images))  # (B, D), the whole episode in every process
