@@ -11,7 +11,7 @@ from harness.bench.events import BenchStarted, Observe
 from harness.bench.plan import BenchPlan
 from harness.bench.schedule import Schedule
 from harness.bench.table import open_table
-from harness.common.errors import RunsError, UnknownName
+from harness.common.errors import HarnessError, RunsError, UnknownName
 from harness.execution.events import JobEvent
 from harness.hardware.request import HardwareRequest
 from harness.runs import StageFolder
@@ -50,6 +50,7 @@ def bench(
     """
     executor.check(HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices))
     runs.writable(output, output / "stages", *([output / "benches"] if keep else []))
+    _refuse_vain_options(plan, catalogue)
     tables = [open_table(plan, name, catalogue, output, root) for name in plan.dataset]
     rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
     if plan.baseline is not None and plan.baseline not in rows:
@@ -72,3 +73,11 @@ def bench(
     if keep:
         runs.save_bench(output, record)
     return record
+
+
+def _refuse_vain_options(plan: BenchPlan, catalogue: Catalogue) -> None:
+    """Raises HarnessError where an option about one's own images is given without such a dataset."""
+    names = (*plan.dataset, *([plan.test_dataset] if plan.test_dataset else []))
+    given = [flag for flag, value in (("--split", plan.split), ("--skip-damaged", plan.skip_damaged)) if value]
+    if given and not any(catalogue.dataset(name)[0].takes_argument for name in names):
+        raise HarnessError(f"{' and '.join(given)}: for folder:PATH alone; {', '.join(names)} has a split of its own")

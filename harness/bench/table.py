@@ -93,7 +93,7 @@ class BenchTable:
 
 def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> BenchTable:
     found = entries(plan, name, catalogue)
-    source = DataSource(name, root, plan.train_on, plan.test_dataset, plan.image_size, plan.score_on)
+    source = data_source(plan, name, root)
     dataset = source.open(catalogue)
     balanced = EpisodePlan(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
     protocol = balanced.with_unbalanced() if any(entry.transductive for entry in found) else balanced
@@ -105,6 +105,20 @@ def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, r
     ]  # fmt: skip
     table = BenchTable(source, dataset, episodes, found, jobs, {}, plan.rows)
     return replace(table, jobs=_needed(table))
+
+
+def data_source(plan: BenchPlan, name: str, root: Path) -> DataSource:
+    return DataSource(
+        name,
+        root,
+        plan.train_on,
+        plan.test_dataset,
+        plan.image_size,
+        plan.score_on,
+        plan.split,
+        plan.split_seed,
+        plan.skip_damaged,
+    )
 
 
 def _needed(table: BenchTable) -> list[StageJob]:

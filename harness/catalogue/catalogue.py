@@ -162,7 +162,15 @@ class Catalogue:
 
     def dataset(self, name: str) -> tuple[DatasetSpec, str | None]:
         """The dataset, and what stands behind the colon of ``folder:PATH``."""
-        return self._find_with_argument("dataset", name)
+        try:
+            return self._find_with_argument("dataset", name)
+        except UnknownName:
+            if not _is_path(name):
+                raise
+            known = ", ".join(sorted(self.datasets))
+            raise HarnessError(
+                f"unknown dataset {name!r}. For your own images there, write folder:{name}. Installed: {known}"
+            ) from None
 
     def backbone(self, name: str) -> tuple[BackboneSpec, str | None]:
         """The backbone, and what stands behind the colon of ``timm:resnet18``."""
@@ -201,6 +209,11 @@ class Catalogue:
             except (Exception, SystemExit) as error:
                 report(f"{implementation.plugin_name}: {hook} failed and is switched off: {one_line(error)}")
                 self._off.add(implementation)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name means a place on disk: it looks like a path, or is one."""
+    return name.startswith(("~", ".")) or "/" in name or os.sep in name or os.path.exists(name)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,13 @@ def bench(
     test_dataset: Annotated[str | None, typer.Option(help="Test on the novel classes of another dataset.")] = None,
     score_on: Annotated[str | None, typer.Option(help="test, or val: the validation classes. Default: test.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels, for folder:PATH.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Base/validation/novel shares of the classes of folder:PATH: 60/20/20.")
+    ] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Which classes --split puts where. Default: 0.")] = None,
+    skip_damaged: Annotated[
+        bool | None, typer.Option("--skip-damaged", help="Leave out images of folder:PATH that cannot be read.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1. Default: auto.")] = None,
     devices: Annotated[int | None, typer.Option(help="Processes that train one stage together. Default: 1.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bf16 or 32. Default: auto.")] = None,
@@ -76,7 +83,8 @@ def bench(
         "episode_seed": episode_seed, "classifier": classifier, "transform": transform, "views": views,
         "baseline": baseline, "floors": floors, "train_on": train_on, "test_dataset": test_dataset,
         "score_on": score_on,
-        "image_size": image_size, "device": device, "devices": devices, "precision": precision, "threads": threads,
+        "image_size": image_size, "split": split, "split_seed": split_seed, "skip_damaged": skip_damaged,
+        "device": device, "devices": devices, "precision": precision, "threads": threads,
     }  # fmt: skip
     overrides = {name: value for name, value in given.items() if value is not None}
     overrides["set"] = parse_settings(set_ or ())

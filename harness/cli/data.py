@@ -30,7 +30,10 @@ def prepare(
     download: Annotated[bool, typer.Option("--download", help="Fetch the files from their public source.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Prepare again what is prepared already.")] = False,
     swap_channels: Annotated[
-        bool, typer.Option("--bgr", help="The arrays in the source hold blue, green, red, as OpenCV reads images.")
+        bool, typer.Option("--bgr", help="Arrays (.pickle, .npz) hold blue, green, red, as OpenCV reads images.")
+    ] = False,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Leave out images that cannot be read; every table says how many.")
     ] = False,
     root: DataRoot = None,
 ) -> None:
@@ -42,6 +45,9 @@ def prepare(
         raise HarnessError(f"{spec.name} needs no preparation: {spec.obtain}")
     if (source is None) == (not download):
         raise HarnessError(f"give either --source PATH or --download. {spec.obtain}")
+    if download and swap_channels:
+        raise HarnessError("--bgr is for arrays that somebody has written with --source; what --download fetches is "
+                           "red, green, blue: drop --bgr")  # fmt: skip
     with _bar(f"preparing {spec.name}") as (progress, say):
         request = PrepareRequest(
             root=data_root(root),
@@ -49,6 +55,7 @@ def prepare(
             download=download,
             replace=replace,
             swap_channels=swap_channels,
+            skip_damaged=skip_damaged,
             say=say,
             progress=progress,
         )
@@ -74,6 +81,13 @@ def info(
     preview: Annotated[Path | None, typer.Option(help="Write a sheet with a few images a class to this PNG.")] = None,
     classes: Annotated[bool, typer.Option("--classes", help="List every class with its number of images.")] = False,
     image_size: Annotated[int | None, typer.Option(help="Pixels, for folder:PATH.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Base/validation/novel shares of the classes of folder:PATH: 60/20/20.")
+    ] = None,
+    split_seed: Annotated[int, typer.Option(help="Which classes --split puts where.")] = 0,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Leave out images of folder:PATH that cannot be read.")
+    ] = False,
     root: DataRoot = None,
 ) -> None:
     """Counts, classes, fingerprint and size on disk of a dataset."""
@@ -83,18 +97,21 @@ def info(
     from harness.datasets.preparing.classes import ROLES, titles
 
     spec, argument = Catalogue.discover().dataset(name)
-    dataset = open_dataset(spec, DataRequest(data_root(root), argument, image_size))
+    if (split or skip_damaged) and not spec.takes_argument:
+        raise HarnessError(f"--split and --skip-damaged are for folder:PATH; {spec.name} has a split of its own")
+    request = DataRequest(data_root(root), argument, image_size, split, split_seed, skip_damaged)
+    dataset = open_dataset(spec, request)
     known = titles(spec.name)
     typer.echo(f"{spec.name}: {spec.title}")
-    for split in dataset.splits:
-        height, width, channels = split.images.shape[1:]
+    for part in dataset.splits:
+        height, width, channels = part.images.shape[1:]
         typer.echo(
-            f"  {split.name:5} ({ROLES[split.name]}): {split.n_classes} classes, {len(split):,} images "
-            f"of {height}×{width}×{channels}, fingerprint {split.fingerprint[:12]}"
+            f"  {part.name:5} ({ROLES[part.name]}): {part.n_classes} classes, {len(part):,} images "
+            f"of {height}×{width}×{channels}, fingerprint {part.fingerprint[:12]}"
         )
         if classes:
-            counts = _counts(split.labels, split.n_classes)
-            for class_name, count in zip(split.class_names, counts, strict=True):
+            counts = _counts(part.labels, part.n_classes)
+            for class_name, count in zip(part.class_names, counts, strict=True):
                 typer.echo(f"    {count:6,}  {class_name}  {known.get(class_name, '')}".rstrip())
     for note in dataset.notes:
         typer.echo(f"  {note}")

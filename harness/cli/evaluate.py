@@ -23,6 +23,13 @@ def evaluate(
     baseline: Annotated[str | None, typer.Option(help="Row to compare all others with.")] = None,
     test_dataset: Annotated[str | None, typer.Option(help="Test on the novel classes of another dataset.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels, for --test-dataset folder:PATH.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Shares of the classes of --test-dataset folder:PATH: 0/0/100 tests on all.")
+    ] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Which classes --split puts where.")] = None,
+    skip_damaged: Annotated[
+        bool | None, typer.Option("--skip-damaged", help="Leave out images of folder:PATH that cannot be read.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     executor: Annotated[str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.")] = "local",
@@ -46,7 +53,8 @@ def evaluate(
         "classifier": classifier, "transform": transform, "views": views,
         "shots": shots and comma_list(shots, int, "--shots"), "way": way and comma_list(way, int, "--way"),
         "queries": queries, "episodes": episodes, "episode_seed": episode_seed, "baseline": baseline,
-        "test_dataset": test_dataset, "image_size": image_size, "device": device, "threads": threads,
+        "test_dataset": test_dataset, "image_size": image_size, "split": split, "split_seed": split_seed,
+        "skip_damaged": skip_damaged, "device": device, "threads": threads,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
     plan = validated({**find_bench(runs, bench)["plan"], **changes})

@@ -43,6 +43,13 @@ def tune(
     search_seed: Annotated[int, typer.Option(help="Seed of the search itself.")] = 0,
     budget: Annotated[str | None, typer.Option(help="images=N: images seen by every trained stage.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels, for folder:PATH.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Base/validation/novel shares of the classes of folder:PATH: 60/20/20.")
+    ] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Which classes --split puts where. Default: 0.")] = None,
+    skip_damaged: Annotated[
+        bool | None, typer.Option("--skip-damaged", help="Leave out images of folder:PATH that cannot be read.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1. Default: auto.")] = None,
     devices: Annotated[int | None, typer.Option(help="Processes that train one stage together. Default: 1.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bf16 or 32. Default: auto.")] = None,
@@ -70,7 +77,8 @@ def tune(
         "budget": parse_budget(budget) if budget is not None else None,
         "dataset": (dataset,) if dataset else None,
         "preset": preset, "backbone": backbone, "weights": weights, "queries": queries, "episodes": episodes,
-        "episode_seed": episode_seed, "image_size": image_size, "device": device, "devices": devices,
+        "episode_seed": episode_seed, "image_size": image_size, "split": split, "split_seed": split_seed,
+        "skip_damaged": skip_damaged, "device": device, "devices": devices,
         "precision": precision, "threads": threads,
     }  # fmt: skip
     catalogue = Catalogue.discover()

@@ -23,6 +23,10 @@ class DataError(HarnessError):
     """Data that is missing, damaged, or not the dataset it is said to be."""
 
 
+class DamagedImage(DataError):
+    """An image that cannot be read."""
+
+
 class NotPrepared(DataError):
     """A dataset that has not been prepared on this machine."""
 

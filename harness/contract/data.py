@@ -52,6 +52,9 @@ class DataRequest:
     root: Path  # the folder with prepared datasets, one sub-folder each
     argument: str | None = None  # what stood behind the colon: ``folder:PATH``
     image_size: int | None = None  # only for datasets whose images have no size of their own
+    split: str | None = None  # only for folder:PATH: base/validation/novel shares of its classes, "60/20/20"
+    split_seed: int = 0  # which classes these are
+    skip_damaged: bool = False  # only for folder:PATH: leave out images that cannot be read
 
 
 @dataclass(frozen=True)

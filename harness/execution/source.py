@@ -23,6 +23,9 @@ class DataSource:
     test_dataset: str | None = None
     image_size: int | None = None
     score_on: str = "test"  # or "val"
+    split: str | None = None  # of the classes of folder:PATH, see DataRequest
+    split_seed: int = 0
+    skip_damaged: bool = False
 
     def open(self, catalogue: Catalogue) -> Dataset:
         """The dataset, its validation classes merged in or its test split exchanged, as asked.
@@ -48,4 +51,7 @@ class DataSource:
 
     def _one(self, catalogue: Catalogue, name: str) -> Dataset:
         spec, argument = catalogue.dataset(name)
-        return spec.open(DataRequest(self.root, argument, self.image_size))
+        request = DataRequest(self.root, argument, self.image_size)
+        if spec.takes_argument:
+            request = replace(request, split=self.split, split_seed=self.split_seed, skip_damaged=self.skip_damaged)
+        return spec.open(request)

@@ -25,10 +25,10 @@ from harness.bench.bench import bench
 from harness.bench.entries import Entry, entries
 from harness.bench.events import BenchStarted
 from harness.bench.plan import BenchPlan
+from harness.bench.table import data_source
 from harness.common.errors import HarnessError
 from harness.common.files import read_record, write_json, write_text
 from harness.execution.events import Note
-from harness.execution.source import DataSource
 from harness.runs import StageFolder, digest
 from harness.tuning.space import Choices, Space, as_json, propose, require_optuna
 
@@ -105,7 +105,7 @@ def tune(
     require_optuna()
     plan = search.plan.model_copy(update={"score_on": "val", "floors": False, "baseline": None})
     search = replace(search, plan=plan, space=_checked(search, plan, catalogue))
-    source = DataSource(plan.dataset[0], root, image_size=plan.image_size, score_on="val")
+    source = data_source(plan, plan.dataset[0], root)
     dataset = source.open(catalogue)
     entry = _entry(plan, {}, catalogue)
     about = {

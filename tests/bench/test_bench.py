@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from harness.common.errors import HarnessError, RunsError
 from harness.contract.data import Split
@@ -266,3 +267,21 @@ def test_a_transductive_head_is_scored_with_unbalanced_queries_too(run_bench, ca
     assert "refined, l2 (transductive)" in text
     record = run_bench(set={"rfs.generations": 0}, shots=(1,), train=False)
     assert not any(kind["dirichlet"] for kind in record["tables"][0]["episodes"])
+
+
+def test_a_random_split_of_ones_own_classes_is_written_down_and_used_again(run_bench, tmp_path):
+    for number in range(12):
+        folder = tmp_path / "photos" / f"class-{number}"
+        folder.mkdir(parents=True)
+        for image in range(8):
+            pixels = np.random.default_rng([number, image]).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{image}.png")
+    values = {"dataset": (f"folder:{tmp_path / 'photos'}",), "image_size": 16, "way": (2,), "queries": 3}
+    first = run_bench(**values, split="50/0/50", split_seed=3)
+    again = run_bench(**values, split="50/0/50", split_seed=3)
+    other = run_bench(**values, split="50/0/50", split_seed=4)
+    assert (first["plan"]["split"], first["plan"]["split_seed"]) == ("50/0/50", 3)
+    assert first["tables"][0]["notes"] == ["classes split at random 50/0/50 (seed 3): 6 base, 6 novel"]
+    fingerprints = [record["tables"][0]["data_fingerprint"] for record in (first, again, other)]
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
+    assert [stage["failure"] for stage in first["tables"][0]["stages"]] == [None, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,8 @@ def draw(folder: Path, colour: str, count: int, size: tuple[int, int] = (30, 20)
         image.save(folder / f"{number}.{kind}")
 
 
-def opened(path: Path, size: int | None = 16) -> Dataset:
-    return open_dataset(FOLDER, DataRequest(Path(), str(path), size))
+def opened(path: Path, size: int | None = 16, **asked: Any) -> Dataset:
+    return open_dataset(FOLDER, DataRequest(Path(), str(path), size, **asked))
 
 
 @pytest.fixture
@@ -169,3 +170,100 @@ def test_a_senseless_size_is_refused(size: int, pets: Path) -> None:
 def test_an_absent_path_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no file or folder"):
         opened(tmp_path / "nothing")
+
+
+# ── classes without a split ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number in range(10):
+        draw(tmp_path / "photos" / f"class-{number}", ("red", "green", "blue")[number % 3], 2)
+    return tmp_path / "photos"
+
+
+def numbers(dataset: Dataset) -> dict[str, int]:
+    return {split.name: split.n_classes for split in dataset.splits}
+
+
+def test_folders_of_classes_without_a_split_are_told_of_the_flag(photos: Path, own_cache: Path) -> None:
+    message = r"10 folders of images, class-0, class-1, class-2, …, in no split: .* --split 60/20/20"
+    with pytest.raises(DataError, match=message) as caught:
+        opened(photos)
+    assert "\n" not in str(caught.value)
+    assert left_behind(own_cache) == []
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ("60/20/20", {"train": 6, "val": 2, "test": 2}),
+        ("3/1/1", {"train": 6, "val": 2, "test": 2}),
+        ("50/0/50", {"train": 5, "test": 5}),
+        ("0/0/1", {"test": 10}),
+        ("98/1/1", {"train": 8, "val": 1, "test": 1}),
+        ("1/1/1", {"train": 4, "val": 3, "test": 3}),
+    ],
+)
+def test_classes_are_split_by_the_shares_and_every_class_is_used(
+    shares: str, expected: dict[str, int], photos: Path
+) -> None:
+    dataset = opened(photos, split=shares)
+    assert numbers(dataset) == expected
+    assert sorted(name for split in dataset.splits for name in split.class_names) == sorted(
+        path.name for path in photos.iterdir()
+    )
+    (note,) = dataset.notes
+    assert note.startswith(f"classes split at random {shares} (seed 0): ")
+    assert f"{expected['test']} novel" in note
+
+
+def test_a_split_depends_on_the_seed_and_the_names_alone(photos: Path, tmp_path: Path) -> None:
+    first, other = opened(photos, split="50/0/50"), opened(photos, split="50/0/50", split_seed=1)
+    assert first.test is not None
+    assert other.test is not None
+    assert first.test.class_names != other.test.class_names
+    assert opened(packed(photos, ".zip"), split="50/0/50").fingerprint == first.fingerprint
+    photos.rename(tmp_path / "elsewhere")
+    assert opened(tmp_path / "elsewhere", split="50/0/50").fingerprint == first.fingerprint
+
+
+def test_every_class_is_novel_for_some_seed(photos: Path) -> None:
+    novel = {
+        name for seed in range(40) for name in opened(photos, split="80/0/20", split_seed=seed).splits[1].class_names
+    }
+    assert novel == {path.name for path in photos.iterdir()}
+
+
+@pytest.mark.parametrize("shares", ["60/20", "a/b/c", "60/20/20/0", "-1/1/1", "", "60/40/0", "0.6/0.2/0.2"])
+def test_shares_that_make_no_split_are_told(shares: str, photos: Path) -> None:
+    with pytest.raises(DataError, match=r"--split .*as 60/20/20"):
+        opened(photos, split=shares)
+
+
+def test_more_shares_than_classes_are_told(tmp_path: Path) -> None:
+    draw(tmp_path / "own" / "a", "red", 1)
+    draw(tmp_path / "own" / "b", "red", 1)
+    with pytest.raises(DataError, match="2 classes cannot be put into 3 splits"):
+        opened(tmp_path / "own", split="60/20/20")
+
+
+def test_a_split_of_what_has_one_is_refused(pets: Path) -> None:
+    with pytest.raises(DataError, match=r"has splits of its own, test/fox in 'test' first: drop --split 60/20/20"):
+        opened(pets, split="60/20/20")
+
+
+def test_folders_that_are_not_beside_the_classes_are_left_out(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    draw(photos / "class-0" / "thumbnails", "red", 1)
+    assert sum(numbers(opened(photos, split="60/20/20")).values()) == 10
+    assert "1 images in 1 folders of no split are left out, class-0/thumbnails first" in caplog.text
+
+
+def test_damaged_images_of_ones_own_are_left_out_on_request_and_told(photos: Path) -> None:
+    (photos / "class-0" / "0.png").write_bytes(b"hello")
+    (photos / "class-1" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"2 images cannot be read: .*class-0/0\.png.*class-1/1\.png.*--skip-damaged"):
+        opened(photos, split="60/20/20")
+    dataset = opened(photos, split="60/20/20", skip_damaged=True)
+    assert sum(len(split) for split in dataset.splits) == 18
+    assert dataset.notes[1:] == ("2 damaged images left out",)

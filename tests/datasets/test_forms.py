@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,20 @@ import pytest
 
 from harness.common.errors import DataError
 from harness.contract.data import DataRequest, Dataset, DatasetSpec
+from harness.datasets.benchmarks.imagenet import MINI
 from harness.datasets.prepared import store
 from harness.datasets.preparing.classes import ClassList, ListedClass, published
 from harness.datasets.preparing.forms import Form
 from harness.datasets.preparing.forms.class_folders import class_folders as read_class_folders
 from harness.datasets.preparing.forms.listed_images import listed_images as read_listed_images
+from harness.datasets.preparing.forms.named_images import named_images as read_named_images
 from harness.datasets.preparing.forms.pickled_arrays import cifar100_python as read_cifar100_python
 from harness.datasets.preparing.forms.pickled_arrays import split_pickles as read_split_pickles
 from harness.datasets.preparing.forms.tiered import npz_arrays as read_npz_arrays
 from harness.datasets.preparing.forms.tiered import png_pickles as read_png_pickles
 from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
 from tests.helpers import data as make
-from tests.helpers.data import SMALL, left_behind, make_images, packed
+from tests.helpers.data import SMALL, Images, left_behind, make_images, packed
 
 FORMS: tuple[Form, ...] = (
     read_cifar100_python,
@@ -33,6 +36,7 @@ FORMS: tuple[Form, ...] = (
     read_npz_arrays,
     read_listed_images,
     read_class_folders("folders", resize=False),
+    read_named_images("named images", r"n\d\d"),
 )
 Build = Callable[[Path, make.Images, ClassList], None]
 
@@ -58,6 +62,7 @@ BUILDERS: dict[str, Build] = {
     "mini cache": make.mini_cache,
     "mini cache, protocol 4": lambda *a: make.mini_cache(*a, protocol=4),
     "listed images": make.listed_images,
+    "named images": make.named_images,
     "PNG pickles": make.png_pickles,
     "PNG pickles of bytes": lambda *a: make.png_pickles(*a, item=bytes),
     "PNG pickles of columns": lambda *a: make.png_pickles(*a, item=lambda b: np.frombuffer(b, np.uint8)[:, None]),
@@ -147,11 +152,138 @@ def test_titles_that_two_synsets_share_are_told_apart_by_the_split(tmp_path: Pat
     assert [split.class_names for split in dataset.splits] == [("n01", "n02"), ("n03",), ("n04",)]
 
 
-def test_swapped_channels_are_put_right_on_request(tmp_path: Path) -> None:
+ARRAYS = ("split pickles", "bare split pickles", "RFS miniImageNet", "mini cache", "mini cache, protocol 4")
+ARRAYS += ("npz", "npz, packed")
+
+
+@pytest.mark.parametrize("form", ARRAYS)
+def test_swapped_channels_are_put_right_on_request_in_every_form_of_arrays(form: str, tmp_path: Path) -> None:
     images = make_images(SMALL, 2, 8)
-    make.npz_arrays(tmp_path, {name: rows[..., ::-1] for name, rows in images.items()}, SMALL)
+    BUILDERS[form](tmp_path, {name: rows[..., ::-1] for name, rows in images.items()}, SMALL)
     dataset = prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root", swap_channels=True)
     assert dataset.fingerprint == _expected(images, tmp_path)
+    assert "blue, green, red" in store.read_index(tmp_path / "root" / "test-data").origin["channels"]
+
+
+@pytest.mark.parametrize("form", sorted(BUILDERS.keys() - set(ARRAYS)))
+def test_swapping_the_channels_of_image_files_is_refused_in_one_line(form: str, tmp_path: Path) -> None:
+    BUILDERS[form](tmp_path, make_images(SMALL, 2, 8), SMALL)
+    with pytest.raises(DataError, match=r"--bgr is for arrays, in pickles and \.npz files; here are ") as caught:
+        prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root", swap_channels=True)
+    assert "\n" not in str(caught.value)
+    assert left_behind(tmp_path / "root") == []
+
+
+def test_official_cifar100_is_swapped_too(tmp_path: Path) -> None:
+    classes = make.cifar_classes()
+    images = make_images(classes, 2, 32)
+    make.cifar100_python(tmp_path, {name: rows[..., ::-1] for name, rows in images.items()}, classes)
+    dataset = prepared(spec_of(32), classes, tmp_path, tmp_path / "root", swap_channels=True)
+    assert dataset.test is not None
+    label = dataset.test.class_names.index("worm")
+    found = {row.tobytes() for row in dataset.test.images[dataset.test.labels == label]}
+    assert found == {row.tobytes() for row in images["worm"]}
+
+
+def test_swapping_what_is_prepared_unswapped_is_not_ignored(tmp_path: Path) -> None:
+    make.npz_arrays(tmp_path, make_images(SMALL, 2, 8), SMALL)
+    prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root")
+    with pytest.raises(DataError, match="without --bgr: add --replace"):
+        prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root", swap_channels=True)
+    prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root", swap_channels=True, replace=True)
+    prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root", swap_channels=True)
+
+
+# ── images named by their class ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("ending", ["", ".zip", ".tar"])
+@pytest.mark.parametrize("tables", [True, False])
+def test_mini_imagenet_is_one_folder_of_images_named_by_synset(tables: bool, ending: str, tmp_path: Path) -> None:
+    classes = published("miniImageNet", 600)
+    images = make_images(classes, 2, 84)
+    source = tmp_path / "source"
+    source.mkdir()
+    (make.listed_images if tables else make.named_images)(source, images, classes)
+    assert MINI.prepare is not None
+    lines: list[str] = []
+    MINI.prepare(PrepareRequest(tmp_path / "root", packed(source, ending) if ending else source, say=lines.append))
+    dataset = store.open_folder(MINI, tmp_path / "root" / "miniImageNet")
+    assert [(split.n_classes, len(split)) for split in dataset.splits] == [(64, 128), (16, 32), (20, 40)]
+    for split in dataset.splits:
+        assert set(split.class_names) == {each.name for each in classes.of(split.name)}
+        for label, name in enumerate(split.class_names):
+            rows = {row.tobytes() for row in split.images[split.labels == label]}
+            assert rows == {row.tobytes() for row in images[name]}
+    assert dataset.notes == ("partial data (200 of 60,000 images)",)
+    assert any("has 2 images, published are 600" in line for line in lines)
+
+
+def test_images_beside_an_archive_of_images_are_read_from_it(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    images = make_images(SMALL, 2, 8)
+    make.named_images(source, images, SMALL)
+    packed(source / "images", ".tar")
+    shutil.rmtree(source / "images")
+    assert prepared(spec_of(8), SMALL, source, tmp_path / "root").fingerprint == _expected(images, tmp_path)
+
+
+def test_a_second_copy_of_a_named_image_counts_once_and_other_images_are_told(tmp_path: Path) -> None:
+    source, images, lines = tmp_path / "source", make_images(SMALL, 2, 8), []
+    source.mkdir()
+    make.named_images(source, images, SMALL)
+    (source / "thumbnails").mkdir()
+    shutil.copy(source / "images" / "n0100000000.png", source / "thumbnails")
+    shutil.copy(source / "images" / "n0100000000.png", source / "thumbnails" / "n99x.png")
+    dataset = prepared(spec_of(8), SMALL, source, tmp_path / "root", say=lines.append)
+    assert dataset.fingerprint == _expected(images, tmp_path)
+    assert any("1 images whose names begin with no class of the split were left out, ['n99x.png']" in x for x in lines)
+
+
+# ── damaged images ────────────────────────────────────────────────────────────────────────────────
+
+
+def _damage(root: Path, per_class: int) -> Images:
+    """Class folders of three images, of which the last ``per_class`` of each class are cut short."""
+    images = make_images(SMALL, 3, 8)
+    make.class_folders(root, images, SMALL)
+    for name in images:
+        for number in range(3 - per_class, 3):
+            path = root / "cifar100" / "data" / name / f"{number:06d}.png"
+            path.write_bytes(path.read_bytes()[:40])
+    return {name: rows[: 3 - per_class] for name, rows in images.items()}
+
+
+def test_damaged_images_are_all_named_at_once(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    _damage(source, 1)
+    with pytest.raises(
+        DataError, match=r"^4 images cannot be read: .*n01/000002\.png.*n02/.*n03/.*; and 1 more\. .*--skip-damaged$"
+    ):
+        prepared(spec_of(8), SMALL, source, tmp_path / "root")
+    assert left_behind(tmp_path / "root") == []
+
+
+def test_damaged_images_are_left_out_on_request_and_every_table_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    left = _damage(source, 1)
+    dataset = prepared(spec_of(8), SMALL, source, tmp_path / "root", skip_damaged=True)
+    assert dataset.fingerprint == _expected(left, tmp_path)
+    assert dataset.notes == ("4 damaged images left out",)
+
+
+def test_nothing_is_left_of_images_that_are_all_damaged(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    _damage(source, 3)
+    with pytest.raises(DataError, match="no image is left: 12 images cannot be read"):
+        prepared(spec_of(8), SMALL, source, tmp_path / "root", skip_damaged=True)
+
+
+def test_an_image_of_another_size_is_no_damage_to_be_skipped(tmp_path: Path) -> None:
+    make.class_folders(tmp_path, make_images(SMALL, 1, 9), SMALL)
+    with pytest.raises(DataError, match="9×9 pixels, not 8×8"):
+        prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root", skip_damaged=True)
 
 
 def _labels(**change: Any) -> bytes:

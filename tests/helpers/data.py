@@ -108,6 +108,14 @@ def listed_images(root: Path, images: Images, classes: ClassList) -> None:
                     table.writerow([name, each.name])
 
 
+def named_images(root: Path, images: Images, classes: ClassList) -> None:
+    """``images/*.png``, each named by its class and a number, without tables."""
+    (root / "images").mkdir()
+    for name, rows in images.items():
+        for number, image in enumerate(rows):
+            (root / "images" / f"{name}{number:08d}.png").write_bytes(encode(image))
+
+
 def png_pickles(root: Path, images: Images, classes: ClassList, item: Callable[[bytes], Any] | None = None) -> None:
     """tieredImageNet as Ren et al. and learn2learn ship it."""
     as_item = item or (lambda data: np.frombuffer(data, dtype=np.uint8))

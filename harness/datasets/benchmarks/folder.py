@@ -2,6 +2,7 @@
 
     PATH/train/cat/*.jpg  PATH/val/…  PATH/test/…      three folders of classes; test/ alone is enough to score a run
     PATH/cat/*.jpg  PATH/classes.csv                   or folders of classes and a table ``split,class``
+    PATH/cat/*.jpg                                     or folders of classes alone, split by ``--split 60/20/20``
 
 PATH may be a zip or a tar of the same. Images of any size and colour become RGB at ``--image-size`` (84) pixels; they
 are prepared into the cache when first used, and again when the files change.
@@ -10,7 +11,8 @@ are prepared into the cache when first used, and again when the files change.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +36,8 @@ TOP_FOLDERS: dict[str, SplitName] = {
     "test": "test",
 }
 
+Place = tuple[str, str]  # a class folder: the folder above it, its name
+
 log = logging.getLogger("harness")
 
 
@@ -51,80 +55,135 @@ def _open(request: DataRequest) -> Dataset:
     spec = replace(FOLDER, name=f"folder:{path.name}", title=f"the images in {path}", image_size=size)
     with tempfile.TemporaryDirectory(prefix="harness-") as scratch:
         source = open_source(path, Path(scratch))
-        name = _cache_name(source, size)
+        name = _cache_name(source, size, request)
 
         def write(folder: Path) -> None:
-            _write(spec, source, folder)
+            _write(spec, source, folder, request)
 
         return store.open_folder(spec, store.build(cache_root(), name, write))
 
 
-def _cache_name(source: Source, size: int) -> str:
-    """Changes with the files: their names, sizes and times of change."""
+def _cache_name(source: Source, size: int, request: DataRequest) -> str:
+    """Changes with what is asked for and with the files: their names, sizes and times of change."""
     import hashlib
     import os
 
-    parts = [f"1 {source.path.resolve()} {size}"]
+    asked = (size, request.split, request.split_seed if request.split else 0, request.skip_damaged)
+    parts = [f"2 {source.path.resolve()} {asked}"]
     parts += [f"{name} {file.size} {os.stat(file.path).st_mtime_ns}" for name, file in sorted(source.files.items())]
     return f"folder-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 
-def _write(spec: DatasetSpec, source: Source, folder: Path) -> None:
+def _write(spec: DatasetSpec, source: Source, folder: Path, request: DataRequest) -> None:
     import tempfile
 
     from harness.datasets.prepared import store
     from harness.datasets.preparing.matching import match
-    from harness.datasets.preparing.prepare import write_splits
-    from harness.datasets.preparing.spool import Spool
+    from harness.datasets.preparing.prepare import left_out, write_splits
+    from harness.datasets.preparing.spool import Handling, Spool
 
-    classes, reading = _read(source)
+    classes, reading = _read(source, request)
     log.warning("preparing the %s images of %s", f"{reading.images:,}", source.path)
     with tempfile.TemporaryDirectory(prefix="scratch-", dir=folder) as scratch:
         spool = Spool(Path(scratch), spec.image_size, spec.channels)
-        spool.fill(reading)
+        spool.fill(reading, handling=Handling(skip_damaged=request.skip_damaged))
         splits = write_splits(folder, spool, match(spool, classes, spec.name), classes)
+    notes = (*reading.remarks, *left_out(spool))
     origin = {"source": str(source.path.resolve()), "form": reading.form}
-    store.write_index(folder, store.Index(spec.name, splits, origin=origin))
+    store.write_index(folder, store.Index(spec.name, splits, notes, origin))
+    for note in notes:
+        log.warning("%s: %s", source.path, note)
 
 
-def _read(source: Source) -> tuple[ClassList, Reading]:
+def _read(source: Source, request: DataRequest) -> tuple[ClassList, Reading]:
+    """The classes with their splits, and all images; the remarks are what every table must say."""
     from harness.datasets.preparing.classes import ClassList, ListedClass
     from harness.datasets.preparing.forms import Item, Reading
     from harness.datasets.preparing.forms.class_folders import places_of_images
+    from harness.datasets.preparing.random_split import describe, parse_shares, split_at_random
 
     places = places_of_images(source, 1)
-    table = _table(source)
-    found: dict[str, tuple[SplitName, list[File]]] = {}
-    others: dict[str, int] = {}  # folder of images that is in no split → how many
-    for (parent, name), files in sorted(places.items()):
-        split = table.get(name) if table else TOP_FOLDERS.get(parent.rpartition("/")[2].lower())
-        if split is None:
-            others["/".join(filter(None, (parent, name)))] = len(files)
-            continue
-        if name in found:
-            raise DataError(f"{source.path}: the class {name!r} is there twice; a class may be in one split only")
-        found[name] = (split, files)
-    absent = sorted(set(table) - set(found))
-    if absent:
-        raise DataError(
-            f"{source.path}: no folder of images for {len(absent)} classes of its table, {absent[0]!r} first"
-        )
-    if not found:
-        raise DataError(
-            f"{source.path}: no folder of images a class under train/, val/ or test/, and no table 'split,class' that "
-            "names such folders: arrange the images so; test/ alone is enough to score a trained run"
-        )
+    split_of = _given_splits(source, places)
+    remarks = []
+    if request.split is not None:
+        if split_of:
+            raise DataError(
+                f"{source.path}: has splits of its own, {_summary(split_of)}: drop --split {request.split}, or the "
+                "folders and tables that make them"
+            )
+        classes = _flat_classes(places)
+        chosen = split_at_random((name for _, name in classes), parse_shares(request.split), request.split_seed)
+        split_of = {(parent, name): chosen[name] for parent, name in classes}
+        remarks.append(describe(chosen, request.split, request.split_seed))
+    if not split_of:
+        raise DataError(f"{source.path}: {_how_to_split(source, places)}")
+    others = {place: len(files) for place, files in places.items() if place not in split_of}
     if others:
-        first = next(iter(others))
+        first = "/".join(filter(None, next(iter(others))))
         log.warning("%s: %s images in %s folders of no split are left out, %s first", source.path,
                     f"{sum(others.values()):,}", len(others), first)  # fmt: skip
     if bare := _without_images(source, places):
         log.warning("%s: %s class folders hold no image that can be read and are left out, %s first", source.path,
                     len(bare), bare[0])  # fmt: skip
-    classes = ClassList(ListedClass(split, name) for name, (split, _) in found.items())
-    items = (Item(split, name, file, file.name) for name, (split, files) in found.items() for file in files)
-    count = sum(len(files) for _, files in found.values())
-    return classes, Reading("a folder of images a class", count, items, resize=True)
+    listed = ClassList(ListedClass(split, name) for (_, name), split in split_of.items())
+    items = (Item(split, place[1], file, file.name) for place, split in split_of.items() for file in places[place])
+    count = sum(len(places[place]) for place in split_of)
+    return listed, Reading("a folder of images a class", count, items, resize=True, remarks=tuple(remarks))
+
+
+def _given_splits(source: Source, places: Mapping[Place, list[File]]) -> dict[Place, SplitName]:
+    """The class folders that a table, or a folder above them, puts into a split; none where there is no split.
+
+    Raises DataError where a class is there twice, or one of the table is not there.
+    """
+    table = _table(source)
+    split_of: dict[Place, SplitName] = {}
+    names: set[str] = set()
+    for parent, name in sorted(places):
+        split = table.get(name) if table else TOP_FOLDERS.get(parent.rpartition("/")[2].lower())
+        if split is None:
+            continue
+        if name in names:
+            raise DataError(f"{source.path}: the class {name!r} is there twice; a class may be in one split only")
+        names.add(name)
+        split_of[parent, name] = split
+    absent = sorted(set(table) - names)
+    if absent:
+        raise DataError(
+            f"{source.path}: no folder of images for {len(absent)} classes of its table, {absent[0]!r} first"
+        )
+    return split_of
+
+
+def _flat_classes(places: Mapping[Place, list[File]]) -> list[Place]:
+    """The folders of images that stand beside most others: the classes of a source without splits."""
+    beside = Counter(parent for parent, _ in places)
+    most = max(beside.values(), default=0)
+    parent = min((parent for parent, number in beside.items() if number == most), default="")
+    return sorted(place for place in places if place[0] == parent)
+
+
+def _how_to_split(source: Source, places: Mapping[Place, list[File]]) -> str:
+    """What to do with a source without splits."""
+    classes = _flat_classes(places)
+    arranged = "train/, val/ and test/ (test/ alone is enough to score a trained run)"
+    if len(classes) < 2:
+        return (
+            f"no folder of images a class under train/, val/ or test/, and no table 'split,class' that names such "
+            f"folders: arrange the images so, a folder a class under {arranged}"
+        )
+    names = [name for _, name in classes[:3]]
+    return (
+        f"{len(classes)} folders of images, {', '.join(names)}{', …' if len(classes) > 3 else ''}, in no split: "
+        f"split the classes at random with --split 60/20/20 (base/validation/novel), put the folders under {arranged}, "
+        "or list them in a table 'split,class'"
+    )
+
+
+def _summary(split_of: Mapping[Place, SplitName]) -> str:
+    """``train/cat first``."""
+    (parent, name), split = next(iter(split_of.items()))
+    return f"{name!r} in {split!r} first" if not parent else f"{parent}/{name} in {split!r} first"
 
 
 def _without_images(source: Source, places: Collection[tuple[str, str]]) -> list[str]:
@@ -168,7 +227,7 @@ def _table(source: Source) -> dict[str, SplitName]:
 
 FOLDER = DatasetSpec(
     name="folder",
-    title="your own images: folder:PATH, with train/, val/, test/ or a table 'split,class', a folder a class",
+    title="your own images, a folder a class: folder:PATH, with train/, val/, test/, a table or --split 60/20/20",
     image_size=SIZE,
     open=_open,
     mean=(0.485, 0.456, 0.406),

@@ -39,6 +39,7 @@ def _prepare_mini(request: PrepareRequest) -> Path:
     from harness.datasets.preparing.downloads import zenodo
     from harness.datasets.preparing.forms.class_folders import class_folders
     from harness.datasets.preparing.forms.listed_images import listed_images
+    from harness.datasets.preparing.forms.named_images import named_images
     from harness.datasets.preparing.forms.pickled_arrays import split_pickles
     from harness.datasets.preparing.prepare import prepare_dataset
 
@@ -49,6 +50,7 @@ def _prepare_mini(request: PrepareRequest) -> Path:
         ),
         listed_images,
         class_folders("a folder of images a synset"),
+        named_images("images whose names begin with their synset"),
     )
     remotes = zenodo("7978538", [f"mini-imagenet-cache-{split}.pkl" for split in ("train", "validation", "test")])
     return prepare_dataset(MINI, published("miniImageNet", 600), forms, request, remotes)
@@ -58,10 +60,16 @@ def _prepare_tiered(request: PrepareRequest) -> Path:
     from harness.datasets.preparing.classes import published
     from harness.datasets.preparing.downloads import zenodo
     from harness.datasets.preparing.forms.class_folders import class_folders
+    from harness.datasets.preparing.forms.named_images import named_images
     from harness.datasets.preparing.forms.tiered import npz_arrays, png_pickles
     from harness.datasets.preparing.prepare import prepare_dataset
 
-    forms = (png_pickles, npz_arrays, class_folders("a folder of images a synset"))
+    forms = (
+        png_pickles,
+        npz_arrays,
+        class_folders("a folder of images a synset"),
+        named_images("images whose names begin with their synset"),
+    )
     files = [f"{split}_{part}.pkl" for split in ("train", "val", "test") for part in ("labels", "images_png")]
     names = [f"tiered-imagenet-{file}" for file in ("class_names.txt", "synsets.txt", *files)]
     return prepare_dataset(TIERED, published("tieredImageNet"), forms, request, zenodo("7978538", names))

@@ -17,7 +17,7 @@ DIGEST = 32  # bytes of a sha256
 
 def image_digests(images: np.ndarray) -> np.ndarray:
     """(N, 32) uint8: the sha256 of each of ``images`` (N, H, W, C) uint8."""
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
+    rows = np.ascontiguousarray(images).reshape(len(images), int(np.prod(images.shape[1:])))
     joined = b"".join(hashlib.sha256(row).digest() for row in rows)
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(images), DIGEST)
 

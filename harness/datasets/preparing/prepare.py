@@ -27,7 +27,9 @@ from harness.datasets.preparing.downloads import Remote, fetch
 from harness.datasets.preparing.forms import Form, Reading, Wanted
 from harness.datasets.preparing.matching import Match, match, shortcomings
 from harness.datasets.preparing.sources.archives import look_inside, open_source
-from harness.datasets.preparing.spool import Progress, Spool
+from harness.datasets.preparing.spool import Handling, Progress, Spool
+
+SWAPPED = "blue, green, red in the source (--bgr), put in order"
 
 
 def _silent(message: str) -> None:
@@ -43,6 +45,7 @@ class PrepareRequest:
     download: bool = False
     replace: bool = False  # prepare again what is there
     swap_channels: bool = False  # the source's arrays hold blue, green, red
+    skip_damaged: bool = False  # leave out images that cannot be read
     say: Callable[[str], None] = _silent  # a line for the user
     progress: Progress | None = None
 
@@ -66,7 +69,7 @@ def prepare_dataset(
     folder, source = request.root / spec.name, request.source
     fetched = request.root / ".downloads" / spec.name
     if store.is_prepared(folder) and not request.replace:
-        _refuse_other_source(spec, folder, source)
+        _refuse_other_request(spec, folder, request)
     elif request.download:
         _download(spec, remotes, fetched, request)
     place = fetched if request.download else source
@@ -107,13 +110,19 @@ def _write(
     folder: Path,
     scratch: Path,
 ) -> None:
-    wanted = Wanted(spec.name, classes, spec.image_size, spec.channels, scratch, request.swap_channels)
+    wanted = Wanted(spec.name, classes, spec.image_size, spec.channels, scratch)
     reading = recognise(source_path, wanted, forms, spec)
+    if request.swap_channels and not reading.arrays:
+        raise DataError(
+            f"{source_path}: --bgr is for arrays, in pickles and .npz files; here are {reading.form}, and image files "
+            "say themselves which channel is which: run it without --bgr"
+        )
     request.say(f"{spec.name}: {reading.images:,} images from {reading.form}")
     spool = Spool(scratch, spec.image_size, spec.channels)
-    spool.fill(reading, request.progress)
+    spool.fill(reading, request.progress, Handling(request.swap_channels, request.skip_damaged))
     matched = match(spool, classes, spec.name)
     notes, details = shortcomings(matched, classes, spec.counts)
+    notes += left_out(spool)
     for line in (*reading.remarks, *details, *notes):
         request.say(f"{spec.name}: {line}")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -122,6 +131,7 @@ def _write(
         "form": reading.form,
         "classes": f"recognised by {matched.named_by}",
         "made": now,
+        **({"channels": SWAPPED} if request.swap_channels else {}),
     }
     splits = write_splits(folder, spool, matched, classes)
     store.write_index(folder, store.Index(spec.name, splits, notes, origin))
@@ -145,6 +155,12 @@ def recognise(path: Path, wanted: Wanted, forms: Sequence[Form], spec: DatasetSp
     raise DataError(f"{path}: none of the forms in which {spec.name} is known ({some}). {spec.obtain}")
 
 
+def left_out(spool: Spool) -> tuple[str, ...]:
+    """What every table must say of the damaged images that were left out: a note, or none."""
+    count = len(spool.damaged)
+    return (f"{count:,} damaged {'image' if count == 1 else 'images'} left out",) if count else ()
+
+
 def write_splits(folder: Path, spool: Spool, matched: Match, classes: ClassList) -> dict[SplitName, store.SplitRecord]:
     """Write the images of each split in canonical order."""
     order = canonical_order(matched.labels, spool.digests)  # (N,)
@@ -163,9 +179,14 @@ def write_splits(folder: Path, spool: Spool, matched: Match, classes: ClassList)
     return records
 
 
-def _refuse_other_source(spec: DatasetSpec, folder: Path, source: Path | None) -> None:
-    before = store.read_index(folder).origin.get("source", "")
+def _refuse_other_request(spec: DatasetSpec, folder: Path, request: PrepareRequest) -> None:
+    origin, source = store.read_index(folder).origin, request.source
+    before = origin.get("source", "")
     if source is not None and before and before != str(source.resolve()):
         raise DataError(
             f"{spec.name} is already prepared in {folder}, from {before}: add --replace to prepare it from {source}"
+        )
+    if request.swap_channels and origin.get("channels") != SWAPPED:
+        raise DataError(
+            f"{spec.name} is already prepared in {folder}, without --bgr: add --replace to prepare it with --bgr"
         )

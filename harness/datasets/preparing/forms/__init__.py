@@ -28,7 +28,6 @@ class Wanted:
     image_size: int
     channels: int
     scratch: Path  # for what must be unpacked; removed in the end
-    swap_channels: bool = False  # arrays hold blue, green, red
 
 
 class Item(NamedTuple):
@@ -47,6 +46,7 @@ class Reading:
     form: str  # in words, for people and for dataset.json
     images: int  # how many items come
     items: Iterable[Item]
+    arrays: bool = False  # every image comes as an array, whose order of channels nothing but the user can tell
     resize: bool = False  # images of any size are welcome, and resized
     invert: bool = False  # black strokes on white become white on black
     remarks: tuple[str, ...] = ()  # what the user should know: "2 classes that are not in the split were left out"

@@ -27,7 +27,7 @@ def cifar100_python(source: Source, wanted: Wanted) -> Reading | None:
             names = [text(each) for each in get(meta, "fine_label_names", list, source.files[at + "meta"])]
             tables = [_cifar_table(part, names, wanted) for part in parts]
             total = sum(len(images) for _, images, _ in tables)
-            return Reading("CIFAR-100 python pickles", total, _rows(tables))
+            return Reading("CIFAR-100 python pickles", total, _rows(tables), arrays=True)
     return None
 
 
@@ -44,7 +44,8 @@ def split_pickles(title: str, patterns: Sequence[str], data: str = "data") -> Fo
             found = {split: file for split, file in files.items() if file is not None}
             if found:
                 tables = [_split_table(split, file, data, wanted) for split, file in found.items()]
-                return Reading(title, sum(len(images) for _, images, _ in tables), _rows(tables))
+                total = sum(len(images) for _, images, _ in tables)
+                return Reading(title, total, _rows(tables), arrays=True)
         return None
 
     return recognise

@@ -49,7 +49,8 @@ def npz_arrays(source: Source, wanted: Wanted) -> Reading | None:
     return Reading(
         "images in .npz files, as RFS uses tieredImageNet",
         sum(len(keys) for _, keys in tables.values()),
-        _npz_items(tables, wanted),
+        _npz_items(tables),
+        arrays=True,
     )
 
 
@@ -111,10 +112,10 @@ def _png_items(tables: dict[SplitName, tuple[File, list[str | int]]], wanted: Wa
             raise DataError(f"{file.name}: {count:,} images but {len(keys):,} labels: download it again")
 
 
-def _npz_items(tables: dict[SplitName, tuple[Rows, list[str | int]]], wanted: Wanted) -> Iterator[Item]:
+def _npz_items(tables: dict[SplitName, tuple[Rows, list[str | int]]]) -> Iterator[Item]:
     for split, (rows, keys) in tables.items():
         count = 0
         for block in rows.blocks():
-            for row in block[..., ::-1] if wanted.swap_channels else block:
+            for row in block:
                 yield Item(split, keys[count], row, f"{rows.file.name}[{count}]")
                 count += 1

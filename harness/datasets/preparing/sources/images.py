@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.common.errors import DataError
+from harness.common.errors import DamagedImage, DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no format whose reader starts another program
@@ -28,7 +28,8 @@ def decode(data: bytes | memoryview, where: str, size: int, channels: int, resiz
         channels: 1 for grey, 3 for RGB; images of the other kind are converted, transparency is dropped.
         resize: False where any other size is an error.
     Raises:
-        DataError: not an image, damaged, of a wrong size, or a decompression bomb.
+        DamagedImage: not an image, damaged, or a decompression bomb.
+        DataError: of a wrong size.
     """
     from PIL import Image, ImageOps
 
@@ -36,7 +37,9 @@ def decode(data: bytes | memoryview, where: str, size: int, channels: int, resiz
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > LARGEST:
-                raise DataError(f"{where}: {width}×{height} pixels: refused as a decompression bomb; shrink it first")
+                raise DamagedImage(
+                    f"{where}: {width}×{height} pixels: refused as a decompression bomb; shrink it first"
+                )
             if image.format == "JPEG" and resize:
                 image.draft(None, (2 * size, 2 * size))  # decodes at a half, a quarter or an eighth where that is ample
             upright: Any = ImageOps.exif_transpose(image)
@@ -51,10 +54,10 @@ def decode(data: bytes | memoryview, where: str, size: int, channels: int, resiz
     except DataError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise DataError(f"{where}: refused as a decompression bomb; shrink the image first") from None
+        raise DamagedImage(f"{where}: refused as a decompression bomb; shrink the image first") from None
     except Exception as error:  # Pillow's readers raise what they like on damaged files
         start = bytes(data[:4]).hex(" ") or "nothing"
-        raise DataError(
+        raise DamagedImage(
             f"{where}: not an image that can be read ({type(error).__name__}; it begins with {start}): "
             "remove it or copy it again"
         ) from None
