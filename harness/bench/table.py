@@ -18,6 +18,7 @@ from harness.episodes.plan import EpisodePlan
 from harness.execution.job import StageJob
 from harness.execution.source import DataSource
 from harness.hardware.request import HardwareRequest
+from harness.reports.build import stage_marks
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
@@ -88,6 +89,7 @@ class BenchTable:
             "folder": str(job.folder.relative_to(output)),
             "scores": self.scores(job),
             "failure": outcome.error if isinstance(outcome, StageFailure) else None,
+            "marks": [mark.reason for mark in stage_marks(outcome, job.seed)],
         }
 
 

@@ -20,6 +20,7 @@ from harness.bench.events import BenchStarted
 from harness.contract.results import StageFailure, StageResult
 from harness.evaluation.events import EmbeddingProgress
 from harness.execution.events import JobDone, JobEvent, JobStarted, Note
+from harness.reports.build import stage_marks
 from harness.training.events import EpochDone, TrainingProgress
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class Display:
             self._say(f"{_title(job)}: FAILED: {event.outcome.error} (details: {job.folder}/failure.txt)")
         elif not event.reused:
             self._say(f"{_title(job)}: {_summary(event.outcome)}")
+            for mark in stage_marks(event.outcome, job.seed):
+                self._say(f"{_title(job)}: {mark.reason}")
         self._catalogue.notify(
             "harness_stage_done", self._say,
             label=job.label, stage=job.stage, seed=job.seed, result=event.outcome,

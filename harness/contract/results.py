@@ -22,6 +22,7 @@ class Score:
     accuracies: np.ndarray  # (E,) float64, fractions 0..1
     classes: np.ndarray  # (E, n_way) int64: which of the split's classes an episode has
     n_classes: int  # of the split
+    feature_spread: float | None = None  # of the queries' features around their mean, in units of their length, 0..1
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,19 +76,21 @@ def evaluate(
             used_pairs(episodes, head.views, len(split)),
             lambda missing: embed(learner, source, missing, autocast, progress),
         )
+        spreads: list[float | None] = [spread(embedding, some) for some in episodes]
         mean = mean_feature(learner, base, device, autocast, features_cache, progress) if centred else None
         features = transforms.apply(head.transform, embedding.features.to(device), mean)
         embedding = Embedding(features, embedding.pairs)
         accuracies = [score(embedding, some, head.views, classifier) for some in episodes]
     elif isinstance(learner, EpisodicLearner):
         accuracies = [score_episodic(learner, source, some, autocast) for some in episodes]
+        spreads = [None] * len(episodes)
     else:
         raise PluginError(
             f"{type(learner).__name__} can neither embed(images) nor predict(batch): see Embedder and EpisodicLearner"
         )
     return [
-        Score(e.spec, e.target, e.fingerprint, a, e.classes, split.n_classes)
-        for e, a in zip(episodes, accuracies, strict=True)
+        Score(e.spec, e.target, e.fingerprint, a, e.classes, split.n_classes, feature_spread)
+        for e, a, feature_spread in zip(episodes, accuracies, spreads, strict=True)
     ]
 
 
@@ -116,6 +118,18 @@ def mean_feature(
         lambda _: embed(learner, source, pairs, autocast, progress).mean(dim=0, keepdim=True),
     )
     return mean.features[0]
+
+
+def spread(embedding: Embedding, episodes: Episodes) -> float:
+    """How far the features of the queries lie from their mean, root mean square, in units of their length: 0..1.
+
+    0: all alike, so that they tell no image from another. Features that are 0 are alike, too.
+    """
+    rows = torch.from_numpy(embedding.rows(np.unique(episodes.query), 1)[:, 0]).to(embedding.features.device)
+    features = embedding.features[rows]  # (N, D)
+    length = features.square().sum(dim=1, dtype=torch.float64).mean()
+    variance = (features - features.mean(dim=0)).square().sum(dim=1, dtype=torch.float64).mean()
+    return float((variance / length).sqrt().clamp(max=1)) if length > 0 else 0.0
 
 
 def score(embedding: Embedding, episodes: Episodes, views: int, classifier: BatchedClassifier) -> np.ndarray:

@@ -12,8 +12,9 @@ import numpy as np
 from harness.common.errors import RunsError
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
-from harness.contract.results import Score, StageResult
-from harness.reports.model import INTERVALS, Cell, History, Measured, Report, Row, Setting, Table
+from harness.contract.results import Score, StageFailure, StageResult
+from harness.reports.marks import marks
+from harness.reports.model import INTERVALS, Cell, History, Mark, Measured, Report, Row, Setting, Table
 from harness.runs import StageFolder
 from harness.statistics.intervals import closed_interval, interval
 
@@ -110,6 +111,7 @@ def group_stages(output: Path, table: Mapping[str, Any]) -> dict[str, _Group]:
 def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: Mapping[str, str | None]) -> Row:
     first = group.records[0]
     chains = [_chain(record["key"], results, parents) for record in group.records if record["key"] in results]
+    seeds = tuple(record["seed"] for record in group.records if record["key"] in results)
     failures = [f"seed {r['seed']}: {r['failure']}" for r in group.records if r["failure"] is not None]
 
     def mean(attribute: str) -> float:
@@ -127,7 +129,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         head=str(Head(**first["head"])) if first["head"] else "own",
         floor=first["floor"],
         transductive=first["transductive"],
-        seeds=tuple(record["seed"] for record in group.records if record["key"] in results),
+        seeds=seeds,
         cells=_cells(group.results) if not failures else {},
         images_seen=mean("images_seen"),
         flops=mean("flops"),
@@ -136,6 +138,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         conditions=_over_seeds(group.results),
         history=group.histories,
         failure="; ".join(failures) or None,
+        marks=marks(measured(group.results), seeds) if not failures else (),
     )
 
 
@@ -155,6 +158,11 @@ def measured(results: Sequence[StageResult]) -> dict[Setting, Measured]:
         for score in result.scores:
             by_setting.setdefault((score.episodes, score.target), []).append(score)
     return {setting: Measured.of(scores) for setting, scores in by_setting.items()}
+
+
+def stage_marks(outcome: StageResult | StageFailure, seed: int) -> tuple[Mark, ...]:
+    """The signs that one stage with one seed learned nothing."""
+    return marks(measured([outcome]), (seed,)) if isinstance(outcome, StageResult) else ()
 
 
 def _cells(results: Sequence[StageResult]) -> dict[EpisodeSpec, Cell]:

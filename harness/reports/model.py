@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -60,6 +60,7 @@ class Measured:
     classes: np.ndarray  # (E, n_way)
     n_classes: int
     fingerprint: str  # of the episodes
+    feature_spreads: tuple[float | None, ...] = ()  # a seed each; None: unknown, or no features
 
     @classmethod
     def of(cls, scores: Sequence[Score]) -> Measured:
@@ -67,7 +68,8 @@ class Measured:
         if any(score.episodes_fingerprint != first.episodes_fingerprint for score in scores):
             raise RunsError("seeds of one stage were scored on different episodes, so they cannot be pooled")
         accuracies = np.stack([score.accuracies for score in scores])
-        return cls(accuracies, first.classes, first.n_classes, first.episodes_fingerprint)
+        spreads = tuple(score.feature_spread for score in scores)
+        return cls(accuracies, first.classes, first.n_classes, first.episodes_fingerprint, spreads)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,15 @@ class Cell:
     compared: Compared | None = None  # with the baseline
     published: tuple[Verdict, ...] = ()
     episode_error: float = 0.0  # standard error of the mean over closed episodes alone, seeds averaged
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A sign that a row learned nothing, with its reason."""
+
+    kind: Literal["chance", "features"]
+    reason: str
+    spec: EpisodeSpec | None = None  # the setting it is about; None: all
 
 
 History = Sequence[Mapping[str, float]]  # an epoch each: losses, images_per_second, val_accuracy where it selects
@@ -107,6 +118,7 @@ class Row:
     conditions: Mapping[str, str]
     history: Sequence[History]  # of this stage's own training, a seed each
     failure: str | None
+    marks: tuple[Mark, ...] = ()  # signs that it learned nothing
 
 
 @dataclass(frozen=True)

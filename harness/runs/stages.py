@@ -135,7 +135,7 @@ class StageFolder:
         about = {
             "episodes": asdict(score.episodes), "target": score.target,
             "episodes_fingerprint": score.episodes_fingerprint, "embed_seconds": embed_seconds,
-            "n_classes": score.n_classes, "conditions": dict(conditions),
+            "n_classes": score.n_classes, "feature_spread": score.feature_spread, "conditions": dict(conditions),
         }  # fmt: skip
         atomic_write(
             self.path / "scores" / f"{key}.npz",
@@ -157,7 +157,10 @@ class StageFolder:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunsError(f"{path} cannot be read ({error}). Delete it to score again") from None
         spec = EpisodeSpec(**about["episodes"])
-        score = Score(spec, about["target"], about["episodes_fingerprint"], accuracies, classes, about["n_classes"])
+        score = Score(
+            spec, about["target"], about["episodes_fingerprint"], accuracies, classes, about["n_classes"],
+            about.get("feature_spread"),
+        )  # fmt: skip
         return KeptScore(score, about["embed_seconds"], about.get("conditions", {}))
 
     def result(self, key: str, score_keys: Sequence[str]) -> StageResult | None:

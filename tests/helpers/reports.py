@@ -54,6 +54,7 @@ class Bench:
             "peak_memory_bytes": 2**29,
             **about.pop("cost", {}),
         }
+        spread = about.pop("feature_spread", None)
         conditions, scored_under = about.pop("conditions", CONDITIONS), about.pop("scored_under", {})
         for i, seed in enumerate(self.plan.seeds):
             key = digest([name, seed])
@@ -69,7 +70,7 @@ class Bench:
                     centre = mean[i] if isinstance(mean, (list, tuple)) else mean
                     accuracies = values if values is not None else centre + 0.08 * rng.standard_normal(len(some))
                     score = Score(some.spec, some.target, fingerprint or some.fingerprint,
-                                  np.asarray(accuracies)[: len(some)], some.classes, self.split.n_classes)  # fmt: skip
+                                  np.asarray(accuracies)[: len(some)], some.classes, self.split.n_classes, spread)  # fmt: skip
                     scores.append(digest([key, some.fingerprint]))
                     folder.save_score(scores[-1], score, 1.0, scored_under)
             self.stages.append({

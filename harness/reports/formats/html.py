@@ -21,6 +21,8 @@ from harness.reports.formats.markdown import (
     costs,
     difference_rows,
     head,
+    mark_notes,
+    marked,
     mean,
     preset,
     published_rows,
@@ -62,6 +64,7 @@ def _section(table: Table, number: int) -> dict[str, Any]:
         "specs": [str(spec) for spec in table.specs],
         "intervals": [(name, about.partition(": ")[2]) for name, (_, _, about) in INTERVALS.items()],
         "rows": [_row(table, row) for row in table.rows],
+        "marks": mark_notes(table),
         "failures": [(row.name, row.failure) for row in table.rows if row.failure],
         "baseline": table.baseline,
         "about_differences": about_differences(table) if table.baseline else "",
@@ -86,12 +89,19 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         best = max((mean(other, spec) for other in table.rows if spec in other.cells), default=None)
         for name in INTERVALS:
             interval = cell.intervals.get(name) if cell else None
+            text = accuracy(row, spec, name)
             cells.append({
-                "text": accuracy(row, spec, name),
+                "text": marked(text, row, spec) if name == "closed" else text,
                 "note": interval.note if interval else "",
                 "best": cell is not None and name == "closed" and mean(row, spec) == best and len(table.rows) > 1,
             })  # fmt: skip
-    return {"name": row.name, "backbone": row.backbone or "-", "head": head(row), "floor": row.floor, "cells": cells}
+    return {
+        "name": marked(row.name, row),
+        "backbone": row.backbone or "-",
+        "head": head(row),
+        "floor": row.floor,
+        "cells": cells,
+    }
 
 
 def _unstarred(line: dict[str, str]) -> dict[str, Any]:

@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
-from harness.reports.formats.markdown import about_differences, alignment, conditions, difference_rows, main_rows, title
+from harness.reports.formats.markdown import (
+    about_differences,
+    alignment,
+    conditions,
+    difference_rows,
+    main_rows,
+    mark_notes,
+    title,
+)
 from harness.reports.model import Report, Table
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
-    "±": r"$\pm$", "∞": r"$\infty$", "→": r"$\rightarrow$", "<": "$<$", ">": "$>$",
+    "±": r"$\pm$", "†": r"$\dagger$", "∞": r"$\infty$", "→": r"$\rightarrow$", "<": "$<$", ">": "$>$",
 }  # fmt: skip
 
 
@@ -27,11 +35,15 @@ def _section(table: Table) -> str:
         *conditions(table),
         *(f"{row.name} failed: {row.failure}" for row in table.rows if row.failure),
     ]
-    parts = [_comments(about), _tabular(main_rows(table))]
+    parts = [_comments(about), _tabular(main_rows(table)), *map(_note, mark_notes(table))]
     if table.baseline:
         parts.append(_comments([about_differences(table)]))
         parts.append(_tabular(difference_rows(table)))
     return "".join(parts)
+
+
+def _note(line: str) -> str:
+    return f"\\par{{\\footnotesize {_escape(' '.join(line.split()))}}}\n"
 
 
 def _comments(lines: Sequence[str]) -> str:

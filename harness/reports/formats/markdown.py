@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
 
 SIGNIFICANT = 0.05
+MARK = "†"  # of a row that learned nothing: harness/reports/marks.py
 WORDS = ("method", "backbone", "head", "setting", "verdict", "source")  # columns that are read, not compared: left
 
 
@@ -27,6 +28,8 @@ def _section(table: Table) -> str:
     parts = [f"## {title(table)}\n", _grid(main_rows(table))]
     if failures := [f"- {row.name} failed: {row.failure}" for row in table.rows if row.failure]:
         parts.append("\n".join(failures) + "\n")
+    if notes := mark_notes(table):
+        parts.append("\n".join(f"- {note}" for note in notes) + "\n")
     if table.baseline:
         parts.append(f"{about_differences(table)}\n")
         parts.append(_grid(difference_rows(table))) if difference_rows(table) else None
@@ -54,13 +57,23 @@ def main_rows(table: Table) -> list[dict[str, str]]:
     }
     shown = []
     for row in table.rows:
-        line = {"method": row.name, "backbone": row.backbone or "-", "head": head(row)}
+        line = {"method": marked(row.name, row), "backbone": row.backbone or "-", "head": head(row)}
         for spec in table.specs:
-            text = accuracy(row, spec)
+            text = marked(accuracy(row, spec), row, spec)
             bold = spec in row.cells and mean(row, spec) == highest[spec] and len(table.rows) > 1
             line[str(spec)] = f"**{text}**" if bold else text
         shown.append(line | costs(row))
     return shown
+
+
+def marked(text: str, row: Row, spec: EpisodeSpec | None = None) -> str:
+    """``text`` with a sign where a mark is about this setting of the row; without a setting, about all of the row."""
+    return f"{text} {MARK}" if any(mark.spec == spec for mark in row.marks) else text
+
+
+def mark_notes(table: Table) -> list[str]:
+    """What the signs in a table mean, a line a row: ``† skd/gen0: at chance in …``."""
+    return [f"{MARK} {row.name}: {'; '.join(mark.reason for mark in row.marks)}" for row in table.rows if row.marks]
 
 
 def mean(row: Row, spec: EpisodeSpec) -> float:

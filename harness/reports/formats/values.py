@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.contract.episodes import EpisodeSpec
-from harness.reports.model import TESTED_ON, Cell, Report
+from harness.reports.model import TESTED_ON, Cell, Report, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,13 +28,19 @@ def frame(report: Report) -> pd.DataFrame:
                 "backbone": row.backbone, "head": row.head, "seeds": " ".join(map(str, row.seeds)),
                 "images_seen": row.images_seen, "flops": row.flops, "fit_seconds": row.fit_seconds,
                 "peak_memory_bytes": row.peak_memory_bytes, "failure": row.failure,
+                "marks": _marks(row, None),
             }  # fmt: skip
             if row.failure:
                 lines.append(about)
-            lines.extend({**about, **_numbers(spec, cell, name)} for spec, cell in row.cells.items()
-                         for name in cell.intervals)  # fmt: skip
+            lines.extend({**about, **_numbers(spec, cell, name), "marks": _marks(row, spec)}
+                         for spec, cell in row.cells.items() for name in cell.intervals)  # fmt: skip
     whole = {name: "Int64" for name in ("n_way", "k_shot", "n_query") if any(name in line for line in lines)}
     return pd.DataFrame(lines).astype(whole)
+
+
+def _marks(row: Row, spec: EpisodeSpec | None) -> str:
+    """The reasons to think that a row learned nothing, as far as they are about this setting."""
+    return "; ".join(mark.reason for mark in row.marks if mark.spec in (None, spec))
 
 
 def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
