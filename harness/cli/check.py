@@ -16,7 +16,7 @@ def check(
         list[str] | None, typer.Option("--set", help="OPTION=VALUE, repeatable: what makes its training short.")
     ] = None,
 ) -> int:
-    """Train a method for seconds on a tiny dataset and say which promises of the contract it keeps, a line each.
+    """Say which promises of the contract a method keeps, a line each, after training it for seconds on a tiny dataset.
 
     Exit status 1 where it breaks one.
     """

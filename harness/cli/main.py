@@ -1,4 +1,4 @@
-"""The command ``harness``. One file a subcommand; here they come together, and errors become one line."""
+"""The command ``harness``: its subcommands are listed in commands.py, a file each; here errors become one line."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.commands import LazyGroup
 from harness.common.errors import HarnessError
 
 INTERRUPTED = 128 + 2  # the exit status of Ctrl-C; newer releases of typer return it themselves
 
 app = typer.Typer(
     name="harness",
+    cls=LazyGroup,
     help="Fair comparison of few-shot-learning methods: same splits, same episodes, one table.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,27 +29,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _mount() -> None:
-    from harness.cli import bench, check, data, doctor, evaluate, lists, new, power, report, tune
-
-    app.command("bench")(bench.bench)
-    app.command("methods")(lists.methods)
-    app.command("datasets")(lists.datasets)
-    app.command("backbones")(lists.backbones)
-    app.command("classifiers")(lists.classifiers)
-    app.add_typer(data.app, name="data")
-    app.command("evaluate")(evaluate.evaluate)
-    app.command("report")(report.report)
-    app.command("power")(power.power)
-    app.command("tune")(tune.tune)
-    app.add_typer(new.app, name="new")
-    app.command("check")(check.check)
-    app.command("doctor")(doctor.doctor)
-
-
-_mount()
 
 
 @app.callback(invoke_without_command=True)

@@ -18,7 +18,7 @@ def power(
     goal: Annotated[float, typer.Option(help="Probability of seeing a true difference of that size.")] = 0.8,
     bench: Annotated[str, typer.Option(help="ID of the bench, or 'last'.")] = "last",
 ) -> int:
-    """From the measured variances: the open episodes and seeds that resolve a difference, for every row."""
+    """The episodes and seeds that resolve a difference, for every row, from the variances measured."""
     import pandas as pd
     from tabulate import tabulate
 
