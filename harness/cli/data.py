@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.arguments import DataRoot, data_root
+from harness.cli.terminal import error_console
 from harness.common.errors import HarnessError
+from harness.common.text import printable
 
 if TYPE_CHECKING:
     from harness.contract.data import DatasetSpec
@@ -168,11 +170,13 @@ def _bar(description: str) -> Iterator[tuple[Callable[[int, int], None], Callabl
 
     Yields two functions: one takes what is done and what there is in all, one prints a line above the bar.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = error_console()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total), console.print
+        yield (
+            lambda done, total: bar.update(task, completed=done, total=total),
+            lambda line: console.print(printable(line)),
+        )

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.commands import LazyGroup
+from harness.cli.terminal import printable_output
 from harness.common.errors import HarnessError
 
 INTERRUPTED = 128 + 2  # the exit status of Ctrl-C; newer releases of typer return it themselves
@@ -45,6 +46,11 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0 all well, 1 some row failed, 2 the user's mistake."""
     _mend_streams()
+    with printable_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notices of folders that it cannot write
     _obey_sigterm()
     try:

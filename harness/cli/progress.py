@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,8 @@ from rich.progress import (
 )
 
 from harness.bench.events import BenchStarted
+from harness.cli.terminal import error_console
+from harness.common.text import printable
 from harness.contract.results import StageFailure, StageResult
 from harness.evaluation.events import EmbeddingProgress
 from harness.execution.events import JobDone, JobEvent, JobStarted, Note
@@ -33,7 +34,7 @@ class Display:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = error_console()
         self._stages = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=self._console, disable=not self._console.is_terminal,
@@ -109,11 +110,11 @@ class Display:
         )  # fmt: skip
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(printable(text))
 
 
 def _title(job: StageJob) -> str:
-    return f"{job.source.dataset} {job.name} seed {job.seed}"
+    return printable(f"{job.source.dataset} {job.name} seed {job.seed}")
 
 
 def _summary(result: StageResult) -> str:

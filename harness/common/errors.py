@@ -5,9 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from harness.common.text import printable
+
 
 class HarnessError(Exception):
-    """The user can mend this. The command line prints it as one line and exits with status 2."""
+    """The user can mend this. The command line prints it as one line and exits with status 2.
+
+    As text its control characters are escaped, since messages name files, and files may have any name.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UnknownName(HarnessError):
@@ -48,7 +56,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def one_line(error: BaseException) -> str:
     """The error as a single line: its type where the message alone would not say what happened."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     return (
         text if isinstance(error, HarnessError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
     )

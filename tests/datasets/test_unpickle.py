@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import pickle
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 
 from harness.common.errors import DataError
-from harness.datasets.preparing.sources.unpickle import as_bytes, iterate, load
+from harness.datasets.preparing.sources.unpickle import images, load
 from tests.helpers.data import python2_pickle
 
 plain = st.recursive(
@@ -50,11 +51,24 @@ def test_arrays_come_back_as_pickle_gives_them(array: np.ndarray, protocol: int)
     assert same(load(memoryview(pickle.dumps({"data": array}, protocol)), "x"), {"data": array})
 
 
-@given(st.lists(st.binary(max_size=3000), max_size=8), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
-def test_items_of_a_list_come_one_by_one_as_they_were(items: list[bytes], protocol: int) -> None:
-    pickled = memoryview(pickle.dumps([np.frombuffer(item, np.uint8) for item in items], protocol))
-    assert [bytes(as_bytes(item) or b"") for item in iterate(pickled, "x")] == items
+@given(st.lists(st.binary(min_size=57, max_size=3000), max_size=8), st.integers(0, 5), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_images_of_a_list_come_one_by_one_as_they_were(items: list[bytes], protocol: int, arrays: bool) -> None:
+    apart = [item + bytes([place]) for place, item in enumerate(items)]  # no two are one object
+    pickled = pickle.dumps([np.frombuffer(item, np.uint8) if arrays else item for item in apart], protocol)
+    assert [bytes(image) for image in images(memoryview(pickled), "x")] == apart
+
+
+def test_images_are_read_from_what_python_2_wrote() -> None:
+    items = [bytes(range(200)), bytes(range(100, 256)) * 9]
+    pickled = python2_pickle([np.frombuffer(item, np.uint8) for item in items])
+    assert [bytes(image) for image in images(memoryview(pickled), "x")] == items
+
+
+@pytest.mark.parametrize("value", [{"a": b"x" * 99}, (b"x" * 99,), b"x" * 99])
+def test_images_come_from_a_list_alone(value: Any) -> None:
+    with pytest.raises(DataError, match="no list of images"):
+        list(images(memoryview(pickle.dumps(value, 2)), "x"))
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -108,8 +122,7 @@ def test_a_hostile_pickle_runs_nothing(protocol: int, tmp_path: Path) -> None:
     pickled = pickle.dumps([Runs(tmp_path / "made")], protocol)
     with pytest.raises(DataError, match="mkdir"):
         load(memoryview(pickled), "evil.pkl")
-    with pytest.raises(DataError, match="mkdir"):
-        list(iterate(memoryview(pickled), "evil.pkl"))
+    list(images(memoryview(pickled), "evil.pkl"))
     assert not (tmp_path / "made").exists()
     pickle.loads(pickled)  # the same bytes do run under Python's own reader, so the test can fail
     assert (tmp_path / "made").exists()
@@ -135,19 +148,75 @@ def test_instructions_that_could_run_something_are_refused(code: bytes) -> None:
         load(memoryview(code), "x")
 
 
-def test_a_reference_into_the_distant_past_of_a_list_is_an_error_not_a_wrong_image() -> None:
-    items = b"".join(b"]r" + i.to_bytes(4, "little") for i in range(230_000))
-    half = len(items) // 2
-    recall = b"j" + (50_000).to_bytes(4, "little")
-    pickled = b"\x80\x02](" + items[:half] + b"e(" + items[half:] + b"e(" + recall + b"e."
-    with pytest.raises(DataError, match="damaged"):
-        list(iterate(memoryview(pickled), "x"))
+def laughing(levels: int = 40, width: int = 10) -> Any:
+    """A list that holds one list ten times, which holds another ten times, and so on: 10^40 values in 1 kB."""
+    value: Any = ["ha"]
+    for _ in range(levels):
+        value = [value] * width
+    return value
+
+
+def nested(make: bytes, levels: int) -> bytes:
+    """A pickle of ``levels`` containers, each in the next."""
+    return {b"list": b"]" * levels + b"a" * (levels - 1), b"tuple": b")" + b"\x85" * levels}[make] + b"."
+
+
+def told(pickled: bytes) -> str:
+    with pytest.raises(DataError) as caught:
+        load(memoryview(pickled), "x")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_values_that_grow_are_refused(protocol: int) -> None:
+    for value in (laughing(), {"labels": laughing()}, tuple(laughing())):
+        assert told(pickle.dumps(value, protocol)).startswith("x: refused: the pickle ")
+
+
+@pytest.mark.parametrize("kind", [b"list", b"tuple"])
+@pytest.mark.parametrize("levels", [33, 5_000, 1_000_000])
+def test_values_that_are_deep_are_refused(kind: bytes, levels: int) -> None:
+    assert "x: refused: the pickle " in told(b"\x80\x02" + nested(kind, levels))
+
+
+def test_a_deep_tuple_is_no_key_of_a_dict() -> None:
+    assert "uses a tuple as a key" in told(b"\x80\x02}" + nested(b"tuple", 1_000_000)[:-1] + b"K\x01s.")
+
+
+def test_a_list_that_holds_itself_is_refused() -> None:
+    value: list[Any] = []
+    value.append(value)
+    assert "nests values more than 32 deep" in told(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("code", [b"Nr\xff\xff\xff\x7f.", b"Np99999999999\n.", b"Nr\x00\x00\x00\x40."])
+def test_a_place_in_the_memo_far_beyond_the_objects_is_refused(code: bytes) -> None:
+    assert "numbers its objects out of order" in told(code)
+
+
+@pytest.mark.parametrize("code", [b"B\xff\xff\xff\xff", b"\x8e" + b"\xff" * 7 + b"\x7f", b"T\xff\xff\xff\xff"])
+def test_a_string_that_ends_behind_the_file_is_refused(code: bytes) -> None:
+    assert "are left" in told(code + b"abc.")
+
+
+def test_arrays_of_nothing_by_the_trillion_are_refused() -> None:
+    """No bytes fit any number of items of no size."""
+    dtype = b"cnumpy\ndtype\n(U\x02S0K\x00K\x01tR"
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
+    assert "of type 'S0'" in told(b"\x80\x02" + made + b"(K\x01(J\xff\xff\xff\x7ftq\x00" + dtype + b"\x89U\x00tb.")
+
+
+def test_ordered_dicts_of_both_pythons_are_dicts() -> None:
+    value = collections.OrderedDict([("b", 1), ("a", [2, 3])])
+    assert load(memoryview(pickle.dumps(value, 4)), "x") == {"b": 1, "a": [2, 3]}
+    old = b"\x80\x02ccollections\nOrderedDict\n](](U\x01bK\x01e](U\x01aK\x02ee\x85R."
+    assert load(memoryview(old), "x") == {"b": 1, "a": 2}
 
 
 @given(st.binary(max_size=200))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_are_a_value_or_one_error(data: bytes) -> None:
-    for read in (load, lambda view, where: list(iterate(view, where))):
+    for read in (load, lambda view, where: list(images(view, where))):
         try:
             read(memoryview(data), "x")  # type: ignore[operator]
         except DataError as error:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from harness.common.bounds import MOST_VALUES
 from harness.common.errors import DataError
+from harness.common.text import shown
 from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
 from harness.datasets.preparing.forms import Form, Item, Reading, Wanted
 from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File, view
 from harness.datasets.preparing.sources.unpickle import load
+
+MOST_CLASSES = 100_000
+LONGEST_NAME = 1_000  # characters
 
 
 def cifar100_python(source: Source, wanted: Wanted) -> Reading | None:
@@ -24,7 +30,8 @@ def cifar100_python(source: Source, wanted: Wanted) -> Reading | None:
         parts = [source.files[at + part] for part in ("train", "test") if at + part in source.files]
         if parts:
             meta = load_dict(source.files[at + "meta"], wanted)
-            names = [text(each) for each in get(meta, "fine_label_names", list, source.files[at + "meta"])]
+            listed = get(meta, "fine_label_names", list, source.files[at + "meta"])
+            names = class_names(listed, "fine_label_names", source.files[at + "meta"])
             tables = [_cifar_table(part, names, wanted) for part in parts]
             total = sum(len(images) for _, images, _ in tables)
             return Reading("CIFAR-100 python pickles", total, _rows(tables), arrays=True)
@@ -51,23 +58,25 @@ def split_pickles(title: str, patterns: Sequence[str], data: str = "data") -> Fo
     return recognise
 
 
-Table = tuple[SplitName | None, np.ndarray, Sequence[str | int]]  # split, images (N, H, W, C), the class of each
+Table = tuple[
+    SplitName | None, Sequence[np.ndarray], Sequence[str | int]
+]  # split, images (N, H, W, C), the class of each
 
 
 def load_dict(file: File, wanted: Wanted) -> dict[str, Any]:
     """The dict in a pickle, its keys as text. Raises DataError where it holds anything else."""
     loaded = load(view(file, wanted.scratch), file.name, wanted.scratch)
     if not isinstance(loaded, dict):
-        raise DataError(f"{file.name}: holds a {type(loaded).__name__}, not a dict: is this the right file?")
+        raise DataError(f"{file.name}: holds {shown(loaded)}, not a dict: is this the right file?")
     return {text(key): value for key, value in loaded.items()}
 
 
 def get(loaded: dict[str, Any], key: str, kind: type | tuple[type, ...], file: File) -> Any:
     if key not in loaded:
-        found = ", ".join(map(repr, list(loaded)[:8])) or "nothing"
-        raise DataError(f"{file.name}: has no {key!r}, only {found}: is this the right file?")
+        there = ", ".join(map(shown, list(loaded)[:8])) or "nothing"
+        raise DataError(f"{file.name}: has no {key!r}, only {there}: is this the right file?")
     if not isinstance(loaded[key], kind):
-        raise DataError(f"{file.name}: its {key!r} is a {type(loaded[key]).__name__}: is this the right file?")
+        raise DataError(f"{file.name}: its {key!r} is {shown(loaded[key])}: is this the right file?")
     return loaded[key]
 
 
@@ -75,26 +84,48 @@ def text(value: Any) -> str:
     return bytes(value).decode("latin1") if isinstance(value, bytes | memoryview) else str(value)
 
 
+def class_names(values: Any, what: str, file: File) -> list[str]:
+    """Names of classes as text. Raises DataError where there are far too many, or one is no string or very long."""
+    for value in values if len(values) <= MOST_CLASSES else [None]:
+        if not isinstance(value, str | bytes) or len(value) > LONGEST_NAME:
+            raise DataError(
+                f"{file.name}: its {what!r} are no names of classes ({shown(value)}): is this the right file?"
+            )
+    return [text(value) for value in values]
+
+
 def integers(values: Any, what: str, file: File) -> np.ndarray:
     """(N,) int64 from a list or array of labels. Raises DataError where they are no whole numbers."""
     try:
+        plain = isinstance(values, np.ndarray) or all(isinstance(value, int | np.integer) for value in values)
+        if not plain or not 0 < len(values) <= MOST_VALUES:
+            raise ValueError
         labels = np.asarray(values)
-        if labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.size == 0:
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise ValueError
         return labels.astype(np.int64)
     except (ValueError, TypeError, OverflowError):
         raise DataError(f"{file.name}: its {what!r} are no list of whole numbers: is this the right file?") from None
 
 
-def check_images(images: Any, wanted: Wanted, file: File) -> np.ndarray:
-    """``images`` as (N, H, W, C) uint8. Raises DataError where they are of another kind or size."""
+def check_images(images: Any, wanted: Wanted, file: File) -> Sequence[np.ndarray]:
+    """``images`` as N arrays (H, W, C) uint8. Raises DataError where they are of another kind or size."""
     expected = (wanted.image_size, wanted.image_size, wanted.channels)
-    if isinstance(images, list) and images and all(isinstance(each, np.ndarray) for each in images):
-        images = np.stack(images) if len({each.shape for each in images}) == 1 else images[0]
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != expected:
-        found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else f"a {type(images).__name__}"
-        raise DataError(f"{file.name}: its images are {found}, {wanted.dataset} has uint8 (N, {expected})")
-    return images
+    if isinstance(images, list) and images:
+        odd = next((row for row in images if _layout(row) != ("uint8", expected)), None)
+        if odd is None and len(images) * math.prod(expected) <= file.size:
+            return images
+    else:
+        odd = images
+        dtype, shape = _layout(images)
+        if dtype == "uint8" and shape[1:] == expected:
+            return images
+    told = "repeated" if odd is None else f"{odd.dtype} {odd.shape}" if isinstance(odd, np.ndarray) else shown(odd)
+    raise DataError(f"{file.name}: its images are {told}, {wanted.dataset} has uint8 (N, {expected})")
+
+
+def _layout(value: Any) -> tuple[str, tuple[int, ...]]:
+    return (value.dtype.name, value.shape) if isinstance(value, np.ndarray) else ("", ())
 
 
 def _one(source: Source, pattern: str, split: SplitName) -> File | None:
@@ -126,8 +157,10 @@ def _split_table(split: SplitName, file: File, data: str, wanted: Wanted) -> Tab
     if len(labels) != len(images):
         raise DataError(f"{file.name}: {len(images):,} images but {len(labels):,} labels: download it again")
     numbers = loaded.get("catname2label")  # some copies name their numbers
-    if isinstance(numbers, dict) and set(labels.tolist()) <= set(numbers.values()):
-        names = {number: text(name) for name, number in numbers.items()}
+    if isinstance(numbers, dict) and all(isinstance(number, int | np.integer) for number in numbers.values()):
+        names = {int(number): text(name) for name, number in numbers.items()}
+        if not set(labels.tolist()) <= set(names):
+            return split, images, labels.tolist()
         return split, images, [names[label] for label in labels.tolist()]
     return split, images, labels.tolist()
 
@@ -135,7 +168,7 @@ def _split_table(split: SplitName, file: File, data: str, wanted: Wanted) -> Tab
 def _from_class_dict(classes: dict[Any, Any], count: int, file: File) -> list[str | int]:
     keys: list[str | int] = [-1] * count
     for name, places in classes.items():
-        for place in integers(places, f"class_dict[{text(name)}]", file).tolist():
+        for place in integers(places, f"class_dict[{shown(name)}]", file).tolist():
             if not 0 <= place < count or keys[place] != -1:
                 raise DataError(f"{file.name}: its class_dict gives image {place} twice, or there is no such image")
             keys[place] = text(name)

@@ -10,11 +10,13 @@ from harness.common.errors import DataError
 from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
 from harness.datasets.preparing.forms import Item, Reading, Wanted
-from harness.datasets.preparing.forms.pickled_arrays import get, integers, load_dict, text
+from harness.datasets.preparing.forms.pickled_arrays import class_names, get, integers, load_dict
 from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File, read, view
 from harness.datasets.preparing.sources.npy import Rows, open_npz
-from harness.datasets.preparing.sources.unpickle import as_bytes, iterate
+from harness.datasets.preparing.sources.unpickle import images
+
+LONGEST_LIST = 1 << 20  # bytes of synsets.txt and class_names.txt
 
 
 def png_pickles(source: Source, wanted: Wanted) -> Reading | None:
@@ -72,7 +74,7 @@ def _keys(split: SplitName, file: File, source: Source, wanted: Wanted) -> list[
     labels = integers(get(loaded, name, (list, np.ndarray), file), name, file)
     if "label_specific_str" not in loaded:
         return labels.tolist()
-    titles = [text(title) for title in get(loaded, "label_specific_str", list, file)]
+    titles = class_names(get(loaded, "label_specific_str", list, file), "label_specific_str", file)
     if labels.min() < 0 or labels.max() >= len(titles):
         raise DataError(f"{file.name}: has labels outside 0..{len(titles) - 1}, the classes that it names")
     synsets = _synsets(source)
@@ -90,7 +92,7 @@ def _synsets(source: Source) -> dict[str, list[str]]:
     texts = []
     for ending in ("class_names.txt", "synsets.txt"):
         files = [file for name, file in source.files.items() if name.endswith(ending)]
-        texts.append(read(files[0]).decode("utf-8", "replace").splitlines() if len(files) == 1 else [])
+        texts.append(read(files[0], LONGEST_LIST).decode("utf-8", "replace").splitlines() if len(files) == 1 else [])
     titles: dict[str, list[str]] = {}
     for title, synset in zip(*texts, strict=False):
         titles.setdefault(title.strip(), []).append(synset.strip())
@@ -100,12 +102,9 @@ def _synsets(source: Source) -> dict[str, list[str]]:
 def _png_items(tables: dict[SplitName, tuple[File, list[str | int]]], wanted: Wanted) -> Iterator[Item]:
     for split, (file, keys) in tables.items():
         count = 0
-        for item in iterate(view(file, wanted.scratch), file.name):
+        for data in images(view(file, wanted.scratch), file.name):
             if count == len(keys):
                 raise DataError(f"{file.name}: more images than the {len(keys):,} labels beside it")
-            data = as_bytes(item)
-            if data is None:
-                raise DataError(f"{file.name}: its item {count} is a {type(item).__name__}, not an encoded image")
             yield Item(split, keys[count], data, f"{file.name}[{count}]")
             count += 1
         if count < len(keys):
