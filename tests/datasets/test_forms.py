@@ -330,7 +330,7 @@ def test_more_or_fewer_png_images_than_labels_are_told(change: int, tmp_path: Pa
     path = tmp_path / "tiered-imagenet" / "test_images_png.pkl"
     items = pickle.loads(path.read_bytes())
     path.write_bytes(pickle.dumps(items[:change] if change < 0 else items + items[:1], protocol=2))
-    with pytest.raises(DataError, match="labels|lists 3 items and has 2 encoded images"):
+    with pytest.raises(DataError, match=r"labels|lists 3 items and has 2 encoded images"):
         prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root")
 
 

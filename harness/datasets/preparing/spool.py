@@ -150,7 +150,7 @@ class Spool:
         return item.image
 
 
-def _encoded(image: File | memoryview) -> bytes | memoryview:
+def _encoded(image: File | bytes | memoryview) -> bytes | memoryview:
     """Raises DamagedImage where the file cannot be read."""
     if not isinstance(image, File):
         return image

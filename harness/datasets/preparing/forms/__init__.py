@@ -35,7 +35,7 @@ class Item(NamedTuple):
 
     split: SplitName | None  # where the source puts it; None where the source knows no splits
     key: str | int
-    image: File | memoryview | np.ndarray  # encoded, or (H, W, C) uint8
+    image: File | bytes | memoryview | np.ndarray  # encoded, or (H, W, C) uint8
     where: str  # for messages
 
 

@@ -124,7 +124,7 @@ def scan(data: memoryview, long: int, stack: Stack | None = None) -> Iterator[Pi
                     needs += at - first
                     if code == BYTEARRAY8:
                         yield Piece(code, start, first, at)
-            elif code == QUOTED or code == ESCAPED:
+            elif code in (QUOTED, ESCAPED):
                 at = _line_end(data, start + 1, len(data))
                 if at - start > long:
                     yield Piece(code, start, start + 1, at)

@@ -108,7 +108,7 @@ class Array(Inert):
 
     def __init__(self, *parts: Any) -> None:
         self._array: np.ndarray | None = None
-        self._parts = parts
+        self._parts: tuple[Any, ...] = parts  # shape, dtype, whether in Fortran order, the bytes
 
     def __setstate__(self, state: Any) -> None:
         match state:
@@ -122,7 +122,8 @@ class Array(Inert):
         if not self._parts:
             raise Refused("holds an unfinished array")
         if self._array is None:
-            self._array = _array(*self._parts, scratch)
+            shape, dtype, fortran, raw = self._parts
+            self._array = _array(shape, dtype, fortran, raw, scratch)
         return self._array
 
 
@@ -161,7 +162,7 @@ class Names:
 
     def __init__(self) -> None:
         self._made = 0
-        self._known = {
+        self._known: dict[str, Callable[..., Any]] = {
             "numpy.core.multiarray._reconstruct": self._reconstruct,
             "numpy.core.multiarray.scalar": self._scalar,
             "numpy.core.numeric._frombuffer": lambda raw, dtype, shape, order: Array(
