@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import runs
+from harness.bench.checks import check_backbones, check_methods
 from harness.bench.events import BenchStarted, Observe
 from harness.bench.plan import BenchPlan
 from harness.bench.schedule import Schedule
@@ -30,6 +31,7 @@ def bench(
     observe: Observe = lambda event: None,
     train: bool = True,
     keep: bool = True,
+    check: bool = True,
 ) -> dict[str, Any]:
     """Train and score every stage of every method of ``plan`` on the same data and episodes, and keep the record.
 
@@ -42,6 +44,7 @@ def bench(
         observe: is told what harness.execution.events defines.
         train: False: only score what is trained.
         keep: write the record down, where ``harness report`` finds it.
+        check: refuse options that a method says do not go with the data. False: what fails is a failure in the record.
     Returns:
         The bench's record, as ``harness.reports`` reads it: the plan, and a table a dataset.
     Raises:
@@ -52,6 +55,10 @@ def bench(
     runs.writable(output, output / "stages", *([output / "benches"] if keep else []))
     _refuse_vain_options(plan, catalogue)
     tables = [open_table(plan, name, catalogue, output, root) for name in plan.dataset]
+    for table in tables:
+        if check:
+            check_methods(table.entries, table.dataset)
+        check_backbones(table.jobs, table.dataset, catalogue)
     rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
     if plan.baseline is not None and plan.baseline not in rows:
         raise UnknownName("row for --baseline", plan.baseline, rows, "Rows")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.bench.plan import NATIVE, BenchPlan
+from harness.bench.plan import NATIVE, PRETRAINED, BenchPlan
 from harness.catalogue.validation import checked_stages
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.episodes import EpisodeSpec
@@ -61,7 +61,7 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
     asked = _asked(plan, catalogue)
     labels = [label for label, _, _ in asked]
     overrides = _by_label(plan.set, labels, "--set")
-    if plan.weights is not None and not Path(plan.weights).is_file():
+    if plan.weights not in (None, PRETRAINED) and not Path(plan.weights).expanduser().is_file():
         raise HarnessError(f"--weights {plan.weights}: no such file")
     swept = _by_label(plan.sweep, labels, "--sweep")
     if plan.backbone is not None:

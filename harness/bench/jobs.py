@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.bench.checks import starting_weights
 from harness.bench.entries import Entry
 from harness.bench.plan import BenchPlan
 from harness.common.errors import HarnessError, RunsError
@@ -28,7 +29,7 @@ def stage_jobs(
     """The jobs of one method with one seed, each after its parent."""
     version = catalogue.classifier(entry.head.classifier).version if entry.head else None
     options = entry.options.model_dump(mode="json")
-    weights = Path(plan.weights) if plan.weights and entry.backbone else None
+    weights = starting_weights(plan.weights, entry.backbone, catalogue)
     done: dict[str, StageJob] = {}
     for stage in entry.method.stages(entry.options):
         if stage.fit is not None and dataset.train is None:

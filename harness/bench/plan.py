@@ -14,6 +14,7 @@ from harness.common.errors import HarnessError, UnknownName
 
 EMBEDDED_DATASET = "glyphs"
 NATIVE = "native"
+PRETRAINED = "pretrained"  # in place of a file of weights: those that the backbone's library has on this machine
 MOST_EPISODES = 1_000_000  # of each kind: more than any question needs, and their indices fit into memory
 
 
@@ -45,7 +46,7 @@ class BenchPlan(BaseModel):
     )
     preset: str = Field("quick", description="preset of every method that names none of its own")
     backbone: str | None = Field(None, description="backbone of every method; default: what the preset says")
-    weights: str | None = Field(None, description="safetensors file that every backbone starts from")
+    weights: str | None = Field(None, description="file that every backbone starts from, or 'pretrained'")
     shots: Numbers = Field((1, 5), description="support images a class, k_shot")
     way: Numbers = Field((5,), description="classes an episode, n_way")
     queries: Whole = Field(15, gt=0, description="query images a class, n_query")

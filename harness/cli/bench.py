@@ -18,7 +18,7 @@ def bench(
     dataset: Annotated[str | None, typer.Option(help="Comma-separated, a table each. Default: glyphs.")] = None,
     preset: Annotated[str | None, typer.Option(help="Preset of every method: quick, paper, … Default: quick.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone of every method. Default: the preset's.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Safetensors file every backbone starts from.")] = None,
+    weights: Annotated[str | None, typer.Option(help="File the backbone starts from, or 'pretrained'.")] = None,
     shots: Annotated[str | None, typer.Option(help="Support images a class. Default: 1,5.")] = None,
     way: Annotated[str | None, typer.Option(help="Classes an episode. Default: 5.")] = None,
     queries: Annotated[int | None, typer.Option(help="Query images a class. Default: 15.")] = None,

@@ -33,7 +33,7 @@ def tune(
     stage: Annotated[str | None, typer.Option(help="Whose accuracy counts, as gen0. Default: the last.")] = None,
     preset: Annotated[str | None, typer.Option(help="Preset of the method: quick, paper, … Default: quick.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone. Default: the preset's.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Safetensors file the backbone starts from.")] = None,
+    weights: Annotated[str | None, typer.Option(help="File the backbone starts from, or 'pretrained'.")] = None,
     shots: Annotated[str | None, typer.Option(help="Support images a class; all count alike. Default: 1,5.")] = None,
     way: Annotated[str | None, typer.Option(help="Classes an episode; all count alike. Default: 5.")] = None,
     queries: Annotated[int | None, typer.Option(help="Query images a class. Default: 15.")] = None,

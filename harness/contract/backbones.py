@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ class BackboneSpec:
     """A network from normalised images (N, C, H, W) to features (N, D).
 
     ``build`` returns a ``torch.nn.Module`` with an attribute ``n_features`` (D). It may use torch's global random
-    generator: the harness seeds it first.
+    generator: the harness seeds it first. The module may have an attribute ``spellings``, the names that its weights
+    have in other people's files: {"in X's code": {"beginning.of.my.name.": "beginning.of.theirs."}}.
     """
 
     name: str
     title: str
     build: Callable[[BackboneRequest], torch.nn.Module]
     takes_argument: bool = False
+    pretrained: Callable[[str | None], Path] | None = None  # argument → a file on this machine: --weights pretrained

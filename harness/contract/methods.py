@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.data import DatasetSpec, Split
+from harness.contract.data import Dataset, DatasetSpec, Split
 from harness.contract.heads import Head
 from harness.contract.learners import Learner
 
@@ -80,3 +80,4 @@ class MethodSpec:
     transductive: bool = False
     floor: bool = False  # a baseline without training, for what chance and raw pixels give
     uses_backbone: bool = True
+    check: Callable[[Any, Dataset], str | None] | None = None  # (options, data without its test split) → what is wrong

@@ -9,16 +9,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from harness.common.errors import DataError, HarnessError
+from harness.common.errors import HarnessError
 from harness.common.randomness import seeded
 from harness.contract.backbones import BackboneRequest
 from harness.networks.backbones import SPECS
 from harness.networks.backbones.dropblock import DropBlock, restart_schedules
 from harness.networks.backbones.layers import ConvolutionsAndNorms, MaxPool
-from harness.networks.backbones.weights import load_weights
 
 BUILD = {spec.name: spec.build for spec in SPECS}
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
@@ -219,45 +217,6 @@ def test_a_training_step_of_resnet12_waits_for_nothing():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert all(weight.grad.isfinite().all() for weight in network.parameters())
-
-
-# ── weights from a file ───────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("prefix", ["", "backbone."])
-def test_weights_are_loaded_and_the_schedule_begins_anew(tmp_path, prefix: str):
-    source = build("resnet12").train()
-    source(torch.randn(2, 3, 32, 32))
-    state = {prefix + name: value for name, value in source.state_dict().items()}
-    if prefix:
-        state["classifier.weight"] = torch.zeros(3, 640)
-    save_file(state, tmp_path / "weights.safetensors")
-    with seeded(1):
-        target = BUILD["resnet12"](BackboneRequest(32))
-    load_weights(target, tmp_path / "weights.safetensors")
-    for name, value in target.state_dict().items():
-        if name.endswith("drop_steps"):
-            assert int(value) == 0
-        else:
-            assert torch.equal(value, source.state_dict()[name])
-
-
-def test_weights_that_do_not_fit_are_refused(tmp_path):
-    conv4, file = build("conv4"), tmp_path / "weights.safetensors"
-    with pytest.raises(DataError, match="no such file"):
-        load_weights(conv4, file)
-    file.write_text("not weights")
-    with pytest.raises(DataError, match="not a safetensors file"):
-        load_weights(conv4, file)
-    save_file(build("resnet12").state_dict(), file)
-    with pytest.raises(DataError, match="not of this backbone; the file lacks 28 tensor"):
-        load_weights(conv4, file)
-    save_file({**conv4.state_dict(), "extra": torch.zeros(1)}, file)
-    with pytest.raises(DataError, match="the backbone does not know 1 tensor\\(s\\), 'extra' first"):
-        load_weights(conv4, file)
-    save_file(build("conv4", channels=1).state_dict(), file)
-    with pytest.raises(DataError, match=r"shape \(64, 1, 3, 3\), this backbone needs \(64, 3, 3, 3\)"):
-        load_weights(conv4, file)
 
 
 # ── timm ──────────────────────────────────────────────────────────────────────────────────────────

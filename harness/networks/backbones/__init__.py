@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.contract.backbones import BackboneRequest, BackboneSpec
@@ -28,8 +29,14 @@ def _timm(request: BackboneRequest) -> torch.nn.Module:
     return build(request)
 
 
+def _timm_weights(argument: str | None) -> Path:
+    from harness.networks.backbones.timm_models import cached_weights
+
+    return cached_weights(argument)
+
+
 SPECS: tuple[BackboneSpec, ...] = (
     BackboneSpec("conv4", "four 3×3 convolutions of 64 filters, flattened (0.1 M parameters)", _conv4),
     BackboneSpec("resnet12", "ResNet-12 of 64, 160, 320, 640 filters with DropBlock (12.4 M parameters)", _resnet12),
-    BackboneSpec("timm", "any model of the timm library, untrained: timm:resnet18", _timm, takes_argument=True),
+    BackboneSpec("timm", "any model of the timm library: timm:resnet18", _timm, True, _timm_weights),
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -16,6 +19,18 @@ class Conv4(nn.Module):
 
     Source: Vinyals et al. 2016; initialised as in the code of RFS (Tian et al. 2020).
     """
+
+    spellings: ClassVar[Mapping[str, Mapping[str, str]]] = {  # of names in files of weights
+        "in RFS (whose own convnet4 neither pools its last map nor flattens it, so its features differ)": {
+            f"blocks.{block}.": f"layer{block + 1}." for block in range(4)
+        },
+        "in Snell et al.'s code": {f"blocks.{block}.": f"{block}." for block in range(4)},
+        "in Chen et al.'s code": {
+            f"blocks.{block}.{place}.": f"trunk.{block}.{part}."
+            for block in range(4)
+            for place, part in enumerate(("C", "BN"))
+        },
+    }
 
     def __init__(self, image_size: int, channels: int = 3, width: int = 64) -> None:
         super().__init__()

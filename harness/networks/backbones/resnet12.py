@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import nn
 
 from harness.networks.backbones.dropblock import DropBlock
 from harness.networks.backbones.layers import ConvolutionsAndNorms, MaxPool
 from harness.networks.backbones.sizes import refuse_small
+
+_PARTS = ("conv1", "bn1", None, "conv2", "bn2", None, "conv3", "bn3")  # of a block's path, in the code of RFS
+
+
+def _spelling(layer: str) -> dict[str, str]:
+    """The beginnings of this network's names → those of other code, in which ``layer`` names a block."""
+    spelt = {}
+    for block in range(4):
+        before = layer.format(block + 1)
+        for place, part in enumerate(_PARTS):
+            if part is not None:
+                spelt[f"blocks.{block}.path.{place}."] = f"{before}{part}."
+        spelt[f"blocks.{block}.shortcut."] = f"{before}downsample."
+    return spelt
+
 
 WIDTHS = (64, 160, 320, 640)
 DROP_RATE = 0.1
@@ -23,6 +41,10 @@ class ResNet12(nn.Module):
     """
 
     n_features = WIDTHS[-1]
+    spellings: ClassVar[Mapping[str, Mapping[str, str]]] = {  # of names in files of weights
+        "in RFS, SKD and FEAT": _spelling("layer{}.0."),
+        "in Meta-Baseline": _spelling("layer{}."),
+    }
 
     def __init__(self, image_size: int, channels: int = 3) -> None:
         super().__init__()

@@ -1,50 +1,223 @@
-"""Start a backbone from given weights."""
+"""Start a backbone from given weights, under whatever names the file has them."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
+    Tensors = Mapping[str, torch.Tensor]
 
-def load_weights(backbone: torch.nn.Module, file: Path) -> None:
-    """Start ``backbone`` from the weights in a safetensors file, DropBlock's schedule from its beginning.
+NESTED = 4  # dicts in dicts that are looked into
+OPTIONAL = ("drop_steps", "num_batches_tracked")  # counts, absent in files of other networks and of old torch versions
+HEAD = re.compile(r"(fc|cls|linear|logits?|last.*|.*(class|head|proj|predict|rot|temp|scale).*)[\d_]*")
 
-    The file holds the backbone's own state dict, or that of a stage, in which its names begin with ``backbone.``.
+
+@dataclass(frozen=True)
+class Fit:
+    """How a backbone's tensors are found in one dict of the file, as far as they are."""
+
+    entry: str  # where in the file the dict is: "model", "ema.state_dict"; empty: the file itself
+    tensors: Tensors  # that dict's
+    spelling: str  # whose names they have; empty: the backbone's own
+    prefix: str  # in front of every name
+    names: Mapping[str, str]  # the backbone's name → the file's, also where the file lacks it
+    wanted: Tensors
+
+    @property
+    def missing(self) -> list[str]:
+        absent = [own for own, name in self.names.items() if name not in self.tensors and not own.endswith(OPTIONAL)]
+        return sorted(absent)
+
+    @property
+    def misshapen(self) -> list[str]:
+        there = [own for own, name in self.names.items() if name in self.tensors]
+        return sorted(own for own in there if self.tensors[self.names[own]].shape != self.wanted[own].shape)
+
+    @property
+    def others(self) -> list[str]:
+        """The file's further tensors, those apart that are one of the backbone's under a second name."""
+        used = set(self.names.values())
+        places = {self.tensors[name].data_ptr() for name in used if name in self.tensors}
+        return sorted(
+            name
+            for name, tensor in self.tensors.items()
+            if name not in used and not name.endswith(OPTIONAL) and tensor.data_ptr() not in places
+        )
+
+    @property
+    def unknown(self) -> list[str]:
+        """Those of ``others`` that lie where the backbone does and are no head: parts of another network."""
+        parts = {name: name.removeprefix(self.prefix) for name in self.others if name.startswith(self.prefix)}
+        return [name for name, part in parts.items() if not HEAD.fullmatch(part.partition(".")[0])]
+
+    @property
+    def whole(self) -> bool:
+        return not (self.missing or self.misshapen)
+
+    @property
+    def fitting(self) -> int:
+        """How many of the backbone's tensors are there, of the right shape."""
+        return sum(name in self.tensors for name in self.names.values()) - len(self.misshapen)
+
+    def describe(self) -> str:
+        """``62 tensors of 'model', named as in RFS, without 'module.'; ignored: 2 …, 'classifier.bias' first``."""
+        others = self.others
+        return "".join(
+            [
+                f"{self.fitting} tensors",
+                f" of {self.entry!r}" if self.entry else "",
+                f", named as {self.spelling}" if self.spelling else "",
+                f", without {self.prefix!r}" if self.prefix else "",
+                f"; ignored: {len(others)} of heads and other parts, {others[0]!r} first" if others else "",
+            ]
+        )
+
+    def shortcoming(self) -> str:
+        """What keeps these tensors from being the backbone's, in one line."""
+        missing, misshapen, unknown = self.missing, self.misshapen, self.unknown
+        parts = []
+        if missing:
+            parts.append(f"{len(missing)} of its {len(self.wanted)} tensors are missing, {missing[0]!r} first")
+        if unknown:
+            parts.append(f"{len(unknown)} are unexpected, {unknown[0]!r} first")
+        if misshapen:
+            shape = tuple(self.tensors[self.names[misshapen[0]]].shape)
+            needed = tuple(self.wanted[misshapen[0]].shape)
+            parts.append(
+                f"{len(misshapen)} have another shape, {misshapen[0]!r} first: {shape}, this backbone needs {needed} "
+                "(trained at another image size, or with other channels?)"
+            )
+        return f"not of this backbone: {'; '.join(parts)}"
+
+
+def load_weights(backbone: torch.nn.Module, file: Path) -> str:
+    """Start ``backbone`` from the weights in a file, DropBlock's schedule from its beginning; one line on how they fit.
+
+    The weights may lie in a dict in the file (``state_dict``, ``model``, …), with prefixes (``module.backbone.``)
+    before the backbone's own names or those of its ``spellings``. Heads and other parts beside it are ignored.
 
     Raises:
-        DataError: the file is missing, is no safetensors file, or holds another network.
+        DataError: the file cannot be read (see ``read_weights``), holds another network or only a part of this one,
+            several that fit, or values that are not finite.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    import torch
 
     from harness.networks.backbones.dropblock import restart_schedules
+    from harness.networks.backbones.weight_files import read_weights
 
-    if not file.is_file():
-        raise DataError(f"weights {file}: no such file")
-    try:
-        found = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"weights {file}: not a safetensors file ({error})") from None
-    prefix = "backbone."
-    if any(name.startswith(prefix) for name in found):
-        found = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
-    wanted = backbone.state_dict()
-    schedule = {name for name in wanted if name.endswith("drop_steps")}
-    missing = sorted(wanted.keys() - found.keys() - schedule)
-    surplus = sorted(found.keys() - wanted.keys())
-    if missing or surplus:
-        owner, names = ("the file lacks", missing) if missing else ("the backbone does not know", surplus)
-        raise DataError(f"weights {file}: not of this backbone; {owner} {len(names)} tensor(s), {names[0]!r} first")
-    for name in wanted.keys() - schedule:
-        if found[name].shape != wanted[name].shape:
-            raise DataError(
-                f"weights {file}: {name!r} has shape {tuple(found[name].shape)}, this backbone needs "
-                f"{tuple(wanted[name].shape)}; were they trained at another image size or with other channels?"
-            )
-    backbone.load_state_dict({name: found.get(name, value) for name, value in wanted.items()})
+    wanted: Tensors = backbone.state_dict()
+    fit = _best_fit(backbone, wanted, read_weights(file), file)
+    loaded = {own: fit.tensors.get(name, wanted[own]) for own, name in fit.names.items()}
+    bad = sorted(own for own, tensor in loaded.items() if not torch.isfinite(tensor).all())
+    if bad:
+        raise DataError(f"weights {file}: {len(bad)} tensors hold values that are not finite, {bad[0]!r} first")
+    backbone.load_state_dict(loaded)
     restart_schedules(backbone)
+    return f"weights {file}: {fit.describe()}"
+
+
+def _best_fit(backbone: torch.nn.Module, wanted: Tensors, content: Any, file: Path) -> Fit:
+    dicts = list(_dicts_of_tensors(content))
+    if not dicts:
+        raise DataError(f"weights {file}: holds no dict of tensors: save torch.save(model.state_dict(), FILE)")
+    spellings: Mapping[str, Mapping[str, str]] = {"": {}, **getattr(backbone, "spellings", {})}
+    fits = list(_fits(dicts, spellings, wanted))
+    convert: Any = getattr(backbone, "converted", None)
+    if convert is not None and not any(fit.whole for fit in fits):
+        converted = [(entry, convert(fit.tensors, fit.prefix)) for entry, fit in _best_of_each(fits)]
+        fits += _fits([(entry, tensors) for entry, tensors in converted if tensors], spellings, wanted)
+    if not fits:
+        entry, tensors = max(dicts, key=lambda each: len(each[1]))
+        raise DataError(
+            f"weights {file}: not of this backbone: none of its {len(wanted)} tensors is among the {len(tensors)} of "
+            f"{entry or 'the file'} (there: {next(iter(tensors))!r}; wanted: {next(iter(wanted))!r})"
+        )
+    best = max(fits, key=lambda fit: (fit.whole, not fit.unknown, fit.fitting, -len(fit.missing)))
+    networks: list[Fit] = []
+    for fit in fits:
+        if fit.whole and not any(_same(fit, other) for other in networks):
+            networks.append(fit)
+    if len(networks) > 1:
+        places = [" ".join(filter(None, (fit.entry, fit.prefix))) or "the top" for fit in networks]
+        raise DataError(
+            f"weights {file}: holds {len(places)} networks that fit, at {', '.join(places)}: save the one that "
+            "you mean in a file of its own"
+        )
+    if not best.whole or best.unknown:
+        raise DataError(f"weights {file}: {best.shortcoming()}")
+    return best
+
+
+def _best_of_each(fits: Sequence[Fit]) -> list[tuple[str, Fit]]:
+    """The best fit of each dict in the file, with the dict's place."""
+    best: dict[str, Fit] = {}
+    for fit in sorted(fits, key=lambda each: each.fitting):
+        best[fit.entry] = fit
+    return list(best.items())
+
+
+def _dicts_of_tensors(content: Any, entry: str = "", depth: int = NESTED) -> Iterator[tuple[str, Tensors]]:
+    """Every dict in the file that holds tensors by name, and where it is."""
+    import torch
+
+    if not isinstance(content, Mapping) or depth == 0:
+        return
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and torch.is_tensor(value)}
+    if tensors:
+        yield entry, tensors
+    for name, value in content.items():
+        yield from _dicts_of_tensors(value, f"{entry}.{name}" if entry else str(name), depth - 1)
+
+
+def _fits(
+    dicts: Sequence[tuple[str, Tensors]], spellings: Mapping[str, Mapping[str, str]], wanted: Tensors
+) -> Iterator[Fit]:
+    """For each dict, spelling and prefix that has any of the wanted tensors, what it has of them."""
+    for entry, tensors in dicts:
+        for spelling, parts in spellings.items():
+            spelt = {own: _spell(own, parts) for own in wanted}
+            for prefix in _prefixes(tensors, set(spelt.values())):
+                names = {own: prefix + name for own, name in spelt.items()}
+                yield Fit(entry, tensors, spelling, prefix, names, wanted)
+
+
+def _spell(name: str, parts: Mapping[str, str]) -> str:
+    """A name of the backbone's in another spelling: its beginning replaced, as ``parts`` says."""
+    for own, other in parts.items():
+        if name.startswith(own):
+            return other + name.removeprefix(own)
+    return name
+
+
+def _prefixes(tensors: Tensors, names: set[str]) -> list[str]:
+    """What stands before the wanted names in the file, the most frequent first."""
+    found: Counter[str] = Counter()
+    for name in tensors:
+        parts = name.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in names:
+                found["".join(f"{part}." for part in parts[:start])] += 1
+    most = max(found.values(), default=0)
+    return [prefix for prefix, count in found.items() if count == most]
+
+
+def _same(one: Fit, other: Fit) -> bool:
+    """Whether two fits load the same values."""
+    import torch
+
+    def equal(own: str) -> bool:
+        first, second = one.tensors.get(one.names[own]), other.tensors.get(other.names[own])
+        if first is None or second is None:
+            return first is second
+        return first is second or torch.equal(first, second)
+
+    return all(equal(own) for own in one.wanted if not own.endswith(OPTIONAL))
