@@ -120,4 +120,7 @@ def _title(job: StageJob) -> str:
 def _summary(result: StageResult) -> str:
     closed = [score for score in result.scores if score.target == "closed"]
     parts = [f"{score.episodes} {100 * score.accuracies.mean():.2f} %" for score in closed]
-    return ", ".join([*parts, f"{result.images_seen:,} images seen in {result.fit_seconds:.0f} s"])
+    if not result.fit_seconds:
+        return ", ".join([*parts, "nothing to train"])
+    images = "unknown" if result.images_seen is None else f"{result.images_seen:,}"
+    return ", ".join([*parts, f"{images} images seen in {result.fit_seconds:.0f} s"])

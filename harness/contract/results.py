@@ -31,11 +31,12 @@ class StageResult:
 
     key: str
     scores: tuple[Score, ...]
-    images_seen: int  # images the network was trained on, augmented and rotated copies counted, parents not
-    fit_seconds: float
+    images_seen: int | None  # that the network was trained on, augmented and rotated copies counted, parents not;
+    # None: trained by a loop of the method's own that did not count them
+    fit_seconds: float  # 0 where there was nothing to train
     embed_seconds: float
-    peak_memory_bytes: int
-    flops: int = 0  # of forward and backward passes, the teacher's included
+    peak_memory_bytes: int | None  # None: unknown
+    flops: int | None = 0  # of forward and backward passes, the teacher's included; None: not counted
     conditions: Mapping[str, str] = field(default_factory=dict)  # device, precision, threads, versions
 
 

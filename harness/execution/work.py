@@ -75,13 +75,11 @@ class Work:
     @cached_property
     def hardware(self) -> Hardware:
         from harness.hardware.hardware import choose_hardware
-        from harness.hardware.memory import forget_peak_memory
         from harness.hardware.process import prepare_process
 
         machine = self.job.machine
         hardware = choose_hardware(machine.device, machine.precision, machine.threads, machine.devices, self.rank)
         prepare_process(hardware, self.dataset.spec.image_size)
-        forget_peak_memory(hardware)
         return hardware
 
     def run(self) -> StageResult:
@@ -110,13 +108,14 @@ class Work:
         """The stage's learner in eval mode on the device: from its weights if they are there, else trained now."""
         import torch
 
-        from harness.hardware.memory import release_memory
+        from harness.hardware.memory import PeakMemory, release_memory
 
         learner = self.build(self.job, self.folder)
         if self.folder.trained is None:
             self.folder.save_identity(self.job.identity)
+            memory = PeakMemory(self.hardware)
             trainer = self.fit(learner)
-            self.folder.save_trained(learner, self.record(trainer))
+            self.folder.save_trained(learner, self.record(trainer, memory.n_bytes()))
             release_memory()
         else:
             self.folder.load_weights(learner)
@@ -166,15 +165,13 @@ class Work:
             self.folder.save_metrics(trainer.history)
         return trainer
 
-    def record(self, trainer: Trainer | None) -> dict[str, Any]:
-        """What a training cost, and where it ran."""
-        from harness.hardware.memory import peak_memory_bytes
-
+    def record(self, trainer: Trainer | None, peak_memory_bytes: int | None) -> dict[str, Any]:
+        """What a training cost, and where it ran. None: unknown, as of a method's own loop that counted nothing."""
         return {
-            "images_seen": trainer.images_seen if trainer else 0,
+            "images_seen": trainer.images_seen or None if trainer else 0,
             "fit_seconds": trainer.seconds if trainer else 0.0,
-            "flops": trainer.flops if trainer else 0,
-            "peak_memory_bytes": peak_memory_bytes(self.hardware) if trainer else 0,
+            "flops": trainer.flops or None if trainer else 0,
+            "peak_memory_bytes": peak_memory_bytes if trainer else 0,
             "n_classes": self.context(self.job, self.folder).n_classes,
             "conditions": self.hardware.describe() | ({"processes": str(self.job.machine.devices)} if trainer else {}),
             "label": self.job.label,

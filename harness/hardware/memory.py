@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hardware.hardware import Hardware
@@ -33,12 +34,49 @@ def tune_allocator(keep_largest: bool = True) -> bool:
     return all(accepted)
 
 
-def forget_peak_memory(hardware: Hardware) -> None:
-    """Count a GPU's peak from now on; what a process has held at most on the processor cannot be forgotten."""
-    if hardware.device != "cpu":
-        import torch
+class PeakMemory:
+    """The most memory that this process holds from now on: on the GPU where it computes on one, else resident.
 
-        torch.cuda.reset_peak_memory_stats(hardware.device)
+    On Linux the processor's peak is set back; where that is not allowed, and on other systems, it is known only if
+    it rises above what the process had held before.
+    """
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+        self._before = 0  # a peak of no more than this may be of earlier work
+        if hardware.device != "cpu":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(hardware.device)
+            return
+        release_memory()
+        if not _reset_peak():
+            self._before = _resident_peak()
+
+    def n_bytes(self) -> int | None:
+        """The peak; None where it is unknown."""
+        if self._hardware.device != "cpu":
+            return peak_memory_bytes(self._hardware)
+        peak = _resident_peak()
+        return peak if peak > self._before else None
+
+
+def _reset_peak() -> bool:
+    """Let Linux count the peak of resident memory anew; whether it does. Source: proc(5), clear_refs, since 4.0."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _resident_peak() -> int:
+    """Bytes: since ``_reset_peak`` where there was one, else since the process began."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024  # "VmHWM:     2140 kB"
+    except (OSError, ValueError, IndexError):
+        return peak_memory_bytes(Hardware("cpu", "32", 1))
 
 
 def release_memory() -> None:
@@ -52,7 +90,7 @@ def _has_glibc() -> bool:
 
 
 def peak_memory_bytes(hardware: Hardware) -> int:
-    """The most memory this process has held: on the GPU where it computes on one, else resident in the machine's."""
+    """The most memory this process has ever held: on its GPU where it computes on one, else resident."""
     if hardware.device != "cpu":
         import torch
 

@@ -114,10 +114,16 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
     seeds = tuple(record["seed"] for record in group.records if record["key"] in results)
     failures = [f"seed {r['seed']}: {r['failure']}" for r in group.records if r["failure"] is not None]
 
-    def mean(attribute: str) -> float:
-        totals = [sum(getattr(result, attribute) for result in chain) for chain in chains]
-        return float(np.mean(totals)) if totals else 0.0
+    def costs(attribute: str) -> list[list[float]] | None:
+        """Of each seed, what its stages cost; None where one of them is unknown."""
+        values = [[getattr(result, attribute) for result in chain] for chain in chains]
+        return None if any(value is None for stages in values for value in stages) else values
 
+    def mean(attribute: str) -> float | None:
+        values = costs(attribute)
+        return None if values is None else float(np.mean([sum(stages) for stages in values] or [0.0]))
+
+    peaks = costs("peak_memory_bytes")
     return Row(
         label=first["label"],
         stage=first["stage"],
@@ -133,8 +139,8 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         cells=_cells(group.results) if not failures else {},
         images_seen=mean("images_seen"),
         flops=mean("flops"),
-        fit_seconds=mean("fit_seconds"),
-        peak_memory_bytes=max((result.peak_memory_bytes for chain in chains for result in chain), default=0),
+        fit_seconds=mean("fit_seconds") or 0.0,
+        peak_memory_bytes=None if peaks is None else int(max(map(max, peaks), default=0)),
         conditions=_over_seeds(group.results),
         history=group.histories,
         failure="; ".join(failures) or None,

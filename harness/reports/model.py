@@ -111,10 +111,10 @@ class Row:
     transductive: bool
     seeds: tuple[int, ...]
     cells: Mapping[EpisodeSpec, Cell]
-    images_seen: float  # mean over seeds, its parents' included, as are the next three
-    flops: float
-    fit_seconds: float
-    peak_memory_bytes: int
+    images_seen: float | None  # mean over seeds, its parents' included, as are the next three; None: unknown
+    flops: float | None
+    fit_seconds: float  # 0: nothing was trained
+    peak_memory_bytes: int | None
     conditions: Mapping[str, str]
     history: Sequence[History]  # of this stage's own training, a seed each
     failure: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from harness.common.errors import HarnessError, RunsError
 from harness.contract.data import Split
 from harness.contract.heads import ClassifierSpec
 from harness.contract.hooks import hookimpl
+from harness.contract.methods import Stage
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobDone, JobStarted
 from harness.execution.factory import make_executor
@@ -22,7 +24,7 @@ from harness.execution.work import Work
 from harness.reports.build import build_report
 from harness.training.events import EpochDone
 from tests.helpers.bench import happened, weights
-from tests.helpers.plugins import offering
+from tests.helpers.plugins import a_method, offering
 
 
 def table(record, runs, catalogue):
@@ -176,6 +178,38 @@ def test_a_failed_stage_is_tried_again(run_bench, tmp_path):
     events = []
     run_bench(observe=events.append, set={"rfs.learning_rate": 1e30})
     assert [job.name for job, _ in happened(events, JobStarted)] == ["rfs/simple"]
+
+
+class Mean(torch.nn.Module):
+    """Features around the mean image of the base classes, which a loop of its own finds."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(16 * 16 * 3))
+
+    def embed(self, images):
+        return images.flatten(1).float() / 255 - self.mean
+
+
+def own_loop(megabytes):
+    def fit(context, learner):
+        np.ones(megabytes * 2**20, np.uint8)
+        learner.mean.copy_(torch.from_numpy(context.train.images.reshape(len(context.train), -1).mean(0) / 255))
+
+    return lambda options: [Stage("only", lambda context: Mean(), fit)]
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="this system sets no peak back")
+def test_a_loop_of_its_own_is_no_floor_and_has_a_peak_of_its_own(run_bench, catalogue, tmp_path):
+    methods = [a_method(name, stages=own_loop(size)) for name, size in (("greedy", 600), ("modest", 1))]
+    catalogue.add("loops", offering(harness_methods=methods))
+    record = run_bench(methods=("greedy", "modest"), classifier="nearest-centroid")
+    (table,) = build_report([(tmp_path / "runs", record)]).tables
+    greedy, modest = table.rows
+    for row in table.rows:
+        assert (row.images_seen, row.flops, row.floor) == (None, None, False)
+        assert row.fit_seconds > 0
+    assert greedy.peak_memory_bytes - modest.peak_memory_bytes > 300 * 2**20
 
 
 def test_a_budget_gives_every_stage_the_same_images(run_bench, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 
 from harness.common.errors import HarnessError
+from harness.hardware import memory
 from harness.hardware.hardware import Hardware, choose_hardware, cpu_flags, device_name, has_native_bf16
-from harness.hardware.memory import peak_memory_bytes
+from harness.hardware.memory import PeakMemory, peak_memory_bytes
 from harness.hardware.process import prepare_process
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
@@ -150,6 +152,27 @@ def test_the_allocator_keeps_what_is_freed():
     small, large = faults("but the largest")  # of 16 and 64 MB
     assert small < 0.1 * fresh
     assert large > 0.9 * fresh
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="this system sets no peak back")
+def test_a_peak_is_that_of_the_work_since_it_was_set_back():
+    def peak(n_bytes):
+        memory = PeakMemory(Hardware("cpu", "32", 1))
+        np.ones(n_bytes, np.uint8)  # and freed
+        return memory.n_bytes()
+
+    large, small = peak(2**28), peak(2**25)
+    assert 2**28 > large - small > 2**27
+
+
+def test_a_peak_that_cannot_be_set_back_is_known_only_where_it_rises(monkeypatch):
+    monkeypatch.setattr(memory, "_reset_peak", lambda: False)
+    hardware = Hardware("cpu", "32", 1)
+    np.ones(2**28, np.uint8)
+    lower = PeakMemory(hardware)
+    assert lower.n_bytes() is None
+    held = np.ones(peak_memory_bytes(hardware), np.uint8)
+    assert lower.n_bytes() > held.nbytes
 
 
 def test_peak_memory_counts_what_was_held():

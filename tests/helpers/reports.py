@@ -69,8 +69,15 @@ class Bench:
                     rng = np.random.default_rng([len(name), seed, some.spec.k_shot, len(some)])
                     centre = mean[i] if isinstance(mean, (list, tuple)) else mean
                     accuracies = values if values is not None else centre + 0.08 * rng.standard_normal(len(some))
-                    score = Score(some.spec, some.target, fingerprint or some.fingerprint,
-                                  np.asarray(accuracies)[: len(some)], some.classes, self.split.n_classes, spread)  # fmt: skip
+                    score = Score(
+                        some.spec,
+                        some.target,
+                        fingerprint or some.fingerprint,
+                        np.asarray(accuracies)[: len(some)],
+                        some.classes,
+                        self.split.n_classes,
+                        spread,
+                    )
                     scores.append(digest([key, some.fingerprint]))
                     folder.save_score(scores[-1], score, 1.0, scored_under)
             self.stages.append({

@@ -75,6 +75,25 @@ def test_an_interval_that_is_infinite_is_a_dot_alone(runs):
     assert all(np.isfinite(np.asarray(x, float)).all() for x, _, _ in drawn(figure))
 
 
+def test_only_floors_are_drawn_as_floors(runs):
+    """A row has a point where its cost is known. One that trains nothing has a line, in another colour than a floor."""
+    free = {"images_seen": 0, "fit_seconds": 0.0, "flops": 0, "peak_memory_bytes": 0}
+    bench = runs().add("rfs/simple", 0.5, cost={"fit_seconds": 10.0}).add("pixels", 0.3, floor=True, cost=free)
+    bench.add("loop/x", 0.6, cost={"images_seen": None, "flops": None, "fit_seconds": 300.0})
+    bench.add("given/x", 0.7, cost=free)
+    plot = next(plot for plot in plots(bench.report().tables[0]) if plot.name == "cost")
+    panels = {panel.get_xlabel(): panel for panel in plot.figure.axes[:4:2]}
+    points = {
+        name: {line.get_xdata()[0] for line in panel.lines if line.get_marker() not in ("None", "")}
+        for name, panel in panels.items()
+    }
+    assert points == {"images seen": {1000.0}, "training time": {10.0, 300.0}}
+    for panel in panels.values():
+        colours = {text.get_text(): text.get_color() for text in panel.texts}
+        assert colours == {"pixels": "#8a8a8a", "given/x": "#1a1a1a"}
+    assert "A row without a point has a cost that is unknown." in plot.caption
+
+
 def test_no_figure_changes_matplotlib_for_others(runs):
     import matplotlib
 

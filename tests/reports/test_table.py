@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import os
 import subprocess
@@ -45,6 +47,22 @@ def test_what_trained_nothing_costs_nothing(runs):
     free = {"images_seen": 0, "fit_seconds": 0.0, "flops": 0, "peak_memory_bytes": 0}
     cells = runs().add("pixels", floor=True, backbone=None, cost=free).cells()
     assert [cells["pixels"][name] for name in ("backbone", "images seen", "training", "TFLOP", "memory")] == ["-"] * 5
+
+
+def test_costs_that_nobody_counted_are_unknown_and_not_those_of_no_training(runs):
+    loop = {"images_seen": None, "flops": None, "fit_seconds": 65.0, "peak_memory_bytes": None}
+    bench = runs(seeds=(0, 1)).add("loop/x", cost=loop).add("skd/gen0").add("skd/gen1", parent="loop/x")
+    cells = bench.cells()
+    for name in ("loop/x", "skd/gen1"):
+        assert [cells[name][column] for column in ("images seen", "TFLOP", "memory")] == ["unknown"] * 3
+    assert cells["loop/x"]["training"] == "65 s"
+    assert cells["skd/gen1"]["training"] == "75 s"
+    text = bench.text()
+    assert "- loop/x, skd/gen1: images seen and TFLOP are unknown, since its own training loop" in text
+    assert "- loop/x, skd/gen1: memory is unknown, since its process had held more before" in text
+    assert "unknown" not in runs().add("skd/gen0").text()
+    lines = list(csv.DictReader(io.StringIO(bench.text("csv"))))
+    assert {line["images_seen"] for line in lines if line["method"] == "loop/x"} == {""}
 
 
 def test_the_highest_printed_mean_is_bold(runs):

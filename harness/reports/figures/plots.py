@@ -156,8 +156,8 @@ def cost(table: Table) -> Plot | None:
     """Accuracy against images seen and training time, a line through the stages of a method."""
     from matplotlib.figure import Figure
 
-    trained = [row for row in table.rows if row.cells and row.images_seen > 0 and row.fit_seconds > 0]
-    floors = [row for row in table.rows if row.cells and row not in trained]
+    trained = [row for row in table.rows if row.cells and row.fit_seconds > 0 and not row.floor]
+    free = [row for row in table.rows if row.cells and row not in trained]
     if not trained:
         return None
     across = columns(len(table.specs))
@@ -174,9 +174,14 @@ def cost(table: Table) -> Plot | None:
         pair[1].sharey(pair[0])
         for panel, (label, attribute, ticks) in zip(pair, COSTS, strict=True):
             panel.set_visible(True)
-            _floor_lines(panel, [row for row in floors if spec in row.cells], spec)
-            _cost_points(panel, [row for row in trained if spec in row.cells], spec, attribute, looks)
-            log_axis(panel, [getattr(row, attribute) for row in trained], ticks())
+            known = [row for row in trained if getattr(row, attribute)]
+            _free_lines(panel, [row for row in free if spec in row.cells], spec)
+            _cost_points(panel, [row for row in known if spec in row.cells], spec, attribute, looks)
+            if known:
+                log_axis(panel, [getattr(row, attribute) for row in known], ticks())
+            else:
+                panel.set_xticks([])
+                panel.text(0.5, 0.5, "unknown", transform=panel.transAxes, ha="center", size=8)
             panel.set_xlabel(label)
             panel.grid(axis="both")
     for panel in grid[:, 0]:
@@ -184,18 +189,22 @@ def cost(table: Table) -> Plot | None:
     legend(figure, [(*looks[row.name], looks[row.name][0], row.name) for row in trained], columns=min(4, len(trained)))
     caption = (
         "Accuracy (closed 95 % interval) against what it cost, the stages that a row was trained from included. A line "
-        "joins the stages of a method; equal costs stand side by side; floors are dashed."
+        "joins the stages of a method; equal costs stand side by side; what trains nothing is dashed, floors in grey."
     )
+    if any(row.images_seen is None for row in trained):
+        caption += " A row without a point has a cost that is unknown."
     return Plot("cost", caption, figure)
 
 
-def _floor_lines(panel: Axes, floors: Sequence[Row], spec: EpisodeSpec) -> None:
-    for i, row in enumerate(floors):
+def _free_lines(panel: Axes, rows: Sequence[Row], spec: EpisodeSpec) -> None:
+    """A line for each row that cost no training: it has no place on a logarithmic axis."""
+    for i, row in enumerate(rows):
+        colour = GREY if row.floor else panel.xaxis.label.get_color()
         mean = 100 * row.cells[spec].intervals["closed"].mean
         side, align = ((1, "right"), (0.01, "left"))[i % 2]  # two that are near must not cover each other
-        panel.axhline(mean, color=GREY, lw=1, ls=(0, (4, 3)))
+        panel.axhline(mean, color=colour, lw=1, ls=(0, (4, 3)))
         panel.annotate(row.name, (side, mean), (0, 2), xycoords=panel.get_yaxis_transform(),
-                       textcoords="offset points", ha=align, size=8, color=GREY)  # fmt: skip
+                       textcoords="offset points", ha=align, size=8, color=colour)  # fmt: skip
 
 
 def _cost_points(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
 
 SIGNIFICANT = 0.05
+UNKNOWN = "unknown"  # a cost; "-" is that of no training
 MARK = "†"  # of a row that learned nothing: harness/reports/marks.py
 WORDS = ("method", "backbone", "head", "setting", "verdict", "source")  # columns that are read, not compared: left
 
@@ -86,13 +87,17 @@ def head(row: Row) -> str:
 
 def costs(row: Row) -> dict[str, str]:
     """What a row cost, the stages that it was trained from included; ``-`` where nothing was trained."""
-    trained = row.images_seen > 0 and not row.failure
-    return {
-        "images seen": f"{row.images_seen:,.0f}" if trained else "-",
-        "training": duration(row.fit_seconds) if trained else "-",
-        "TFLOP": f"{row.flops / 1e12:,.{1 if row.flops >= 1e13 else 2}f}" if trained and row.flops else "-",
-        "memory": f"{row.peak_memory_bytes / 2**20:,.0f} MiB" if trained and row.peak_memory_bytes else "-",
-    }
+    names = ("images seen", "training", "TFLOP", "memory")
+    if row.failure or not row.fit_seconds:
+        return dict.fromkeys(names, "-")
+    images, flops, memory = row.images_seen, row.flops, row.peak_memory_bytes
+    values = (
+        f"{images:,.0f}" if images is not None else UNKNOWN,
+        duration(row.fit_seconds),
+        f"{flops / 1e12:,.{1 if flops >= 1e13 else 2}f}" if flops is not None else UNKNOWN,
+        f"{memory / 2**20:,.0f} MiB" if memory is not None else UNKNOWN,
+    )
+    return dict(zip(names, values, strict=True))
 
 
 def accuracy(row: Row, spec: EpisodeSpec, name: str = "closed") -> str:
@@ -220,7 +225,8 @@ def conditions(table: Table) -> list[str]:
         + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
         f"presets: {shown or '-'}",
         "images seen, training and TFLOP are of one seed and include the stages that a row was trained from; memory is "
-        "the highest peak",
+        "the highest peak of a process that trained one; - where nothing was trained",
+        *_unknown_costs(table.rows),
         f"fingerprints: data {table.data_fingerprint[:16]}; closed episodes {prints['closed']}"
         + (f"; open episodes {prints['open']}" if prints["open"] else ""),
     ]
@@ -234,6 +240,19 @@ def conditions(table: Table) -> list[str]:
     for name, values in table.differing.items():
         lines.append(f"{name} differs: " + "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items()))
     return lines
+
+
+def _unknown_costs(rows: Sequence[Row]) -> list[str]:
+    """Why costs are unknown, with the rows."""
+    reasons = {
+        "images seen and TFLOP are unknown, since its own training loop did not count them": [
+            row.name for row in rows if row.images_seen is None or row.flops is None
+        ],
+        "memory is unknown, since its process had held more before and this system does not set the peak back": [
+            row.name for row in rows if row.peak_memory_bytes is None
+        ],
+    }
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items() if names]
 
 
 def preset(row: Row) -> str:
