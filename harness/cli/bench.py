@@ -70,6 +70,7 @@ def bench(
     from harness.cli.progress import Display
     from harness.execution.factory import make_executor
     from harness.reports.build import build_report
+    from harness.reports.published import without_numbers
 
     given: dict[str, Any] = {
         "methods": methods and comma_list(methods, str, "--methods"),
@@ -98,5 +99,7 @@ def bench(
         finally:
             workers.close()
     report = build_report([(output, record)], baseline=chosen.baseline, published=published)
+    for dataset_name in without_numbers(report) if published else ():
+        typer.echo(f"--published: no number is known for any row of {dataset_name}", err=True)
     typer.echo(catalogue.reporter("markdown").render(report), nl=False)
     return 1 if report.failures else 0

@@ -18,7 +18,7 @@ def report(
     to: Annotated[Path | None, typer.Option("-o", help="File to write. Default: standard output.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Row to compare all others with: rfs/simple.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder to write the figures to, as PNG, SVG and PDF.")] = None,
-    bench: Annotated[str, typer.Option(help="ID of one bench, 'last' or 'all'.")] = "last",
+    bench: Annotated[list[str] | None, typer.Option(help="ID of a bench, 'last' or 'all'. Repeatable.")] = None,
     published: Annotated[
         bool, typer.Option("--published", help="Add published numbers, with a verdict a row.")
     ] = False,
@@ -28,14 +28,18 @@ def report(
     from harness.common.files import write_text
     from harness.reports import format_of
     from harness.reports.build import build_report
+    from harness.reports.published import without_numbers
     from harness.runs import find_benches
 
-    benches = find_benches(runs, bench)
-    if bench == "last" and (others := [record["id"] for record in find_benches(runs, "all")[:-1]]):
+    asked = bench or ["last"]
+    benches = {record["id"]: record for which in asked for record in find_benches(runs, which)}
+    if asked == ["last"] and (others := [record["id"] for record in find_benches(runs, "all")[:-1]]):
         sys.stderr.write(f"the last bench of {len(others) + 1}; earlier ones: --bench all, or {', '.join(others)}\n")
     catalogue = Catalogue.discover()
     chosen_format = format_ or (format_of(to, catalogue.reporters) if to and to != Path("-") else "markdown")
-    built = build_report([(runs, record) for record in benches], baseline=baseline, published=published)
+    built = build_report([(runs, record) for record in benches.values()], baseline=baseline, published=published)
+    for dataset in without_numbers(built) if published else ():
+        sys.stderr.write(f"--published: no number is known for any row of {dataset}\n")
     text = catalogue.reporter(chosen_format).render(built)
     if to is None or to == Path("-"):
         typer.echo(text, nl=False)

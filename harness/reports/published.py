@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.contract.episodes import EpisodeSpec
-from harness.reports.model import Verdict
+from harness.reports.model import Report, Verdict
 
 if TYPE_CHECKING:
     from harness.reports.model import Cell, Row
@@ -53,6 +53,15 @@ def published_numbers() -> tuple[Published, ...]:
         )
         for line in csv.DictReader(text.splitlines())
     )  # fmt: skip
+
+
+def without_numbers(report: Report) -> list[str]:
+    """The datasets in whose tables no published number stands."""
+    return [
+        table.dataset
+        for table in report.tables
+        if not any(cell.published for row in table.rows for cell in row.cells.values())
+    ]
 
 
 def verdict(number: Published, row: Row, cell: Cell, obstacles: Sequence[str]) -> Verdict:

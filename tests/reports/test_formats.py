@@ -54,6 +54,47 @@ def test_json_holds_everything_and_parses_strictly(runs):
     assert first["cells"]["5-way 1-shot"]["intervals"]["class"]["half_width"] is None  # every class is in every episode
 
 
+def published(bench, form):
+    return bench.text(form, published=True)
+
+
+def test_every_format_has_the_published_numbers_and_verdicts(runs):
+    """SKD's Gen-0 on CIFAR-FS, 1-shot: 74.5 ± 0.9 (arXiv:2006.09785, table 2)."""
+    bench = runs(seeds=(0, 1, 2)).add("skd/gen0", 0.6).add("mine/x")
+    assert "| 74.50 ± 0.90 |" in published(bench, "markdown")
+    assert "<td>74.50 ± 0.90</td>" in published(bench, "html")
+    tables = published(bench, "latex").split("\\bottomrule")
+    assert "74.50 $\\pm$ 0.90" in tables[1]
+    assert "74.50" not in tables[0]
+    lines = [
+        (line["method"], line["published"], line["published_ci95"], line["published_verdict"][:6])
+        for line in csv.DictReader(io.StringIO(published(bench, "csv")))
+        if line["k_shot"] == "1" and line["interval"] == "closed"
+    ]
+    assert lines == [("skd/gen0", "0.745", "0.009", "below "), ("mine/x", "", "", "")]
+    cells = json.loads(published(bench, "json"))["tables"][0]["rows"][0]["cells"]
+    assert cells["5-way 1-shot"]["published"][0]["accuracy"] == 0.745
+
+
+def test_published_numbers_where_none_is_known_are_told(runs, capsys):
+    from harness.cli.main import main
+
+    bench = runs(dataset="tiny").add("skd/gen0").save()
+    assert main(["report", str(bench.output), "--published"]) == 0
+    assert capsys.readouterr().err == "--published: no number is known for any row of tiny\n"
+
+
+def test_several_benches_are_reported_in_the_order_asked_for(runs, capsys):
+    from harness.cli.main import main
+
+    bench = runs().add("rfs/simple").save("aaa").save("bbb").save("ccc")
+    assert main(["report", str(bench.output), "--bench", "ccc", "--bench", "aaa", "--bench", "ccc"]) == 0
+    shown = [line.split()[2].rstrip(";") for line in capsys.readouterr().out.splitlines() if line.startswith("- bench")]
+    assert shown == ["ccc", "aaa"]
+    assert main(["report", str(bench.output), "--bench", "aaa", "--bench", "zzz"]) == 2
+    assert "no bench 'zzz'" in capsys.readouterr().err
+
+
 def test_latex_is_escaped_and_ruled(runs):
     bench = runs(baseline="a_b/x").add("a_b/x", backbone="timm:r_18").add("50%&#$/y", 0.7)
     text = bench.text("latex")

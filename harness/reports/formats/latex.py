@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from tabulate import tabulate
 
 from harness.reports.formats.markdown import (
+    ABOUT_PUBLISHED,
     about_differences,
     alignment,
     conditions,
     difference_rows,
     main_rows,
     mark_notes,
+    published_rows,
     title,
 )
 from harness.reports.model import Report, Table
@@ -39,6 +41,9 @@ def _section(table: Table) -> str:
     if table.baseline:
         parts.append(_comments([about_differences(table)]))
         parts.append(_tabular(difference_rows(table)))
+    if verdicts := published_rows(table):
+        parts.append(_comments([ABOUT_PUBLISHED]))
+        parts.append(_tabular(verdicts))
     return "".join(parts)
 
 

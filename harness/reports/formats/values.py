@@ -56,6 +56,13 @@ def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
             "difference": difference.mean, "difference_half_width": difference.half_width,
             "holm_t_p": cell.compared.holm_t_p, "holm_wilcoxon_p": cell.compared.holm_wilcoxon_p,
         }  # fmt: skip
+    if cell.published and name == "closed":
+        numbers |= {
+            "published": "; ".join(f"{verdict.accuracy:.6g}" for verdict in cell.published),
+            "published_ci95": "; ".join(f"{verdict.ci95:.6g}" for verdict in cell.published),
+            "published_verdict": "; ".join(verdict.text for verdict in cell.published),
+            "published_source": "; ".join(verdict.source for verdict in cell.published),
+        }
     return numbers
 
 
