@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ TINY = DatasetSpec(
     open_tiny,
     augmentation=Augmentation(crop_padding=2, jitter=0.2, flip=True),
 )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of protonet are skipped where its library is not installed, as on Python 3.13."""
+    if item.get_closest_marker("learn2learn") and None in map(find_spec, ("learn2learn", "harness_protonet")):
+        pytest.skip("learn2learn or harness-protonet is not installed")
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def table(record, runs, catalogue):
     ]
 
 
+@pytest.mark.learn2learn
 def test_every_stage_has_a_row_scored_on_the_same_episodes(run_bench):
     record = run_bench(methods=("rfs", "skd", "protonet"), floors=True, set=dict(PROTO))
     stages = record["tables"][0]["stages"]

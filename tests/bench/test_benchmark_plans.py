@@ -26,8 +26,10 @@ SMALL = {
 }  # fmt: skip
 
 
-def name(path):
-    return f"{path.parent.name}/{path.stem}"
+def marked(path):
+    """A plan as a test's parameter, which needs learn2learn where the plan names protonet."""
+    marks = pytest.mark.learn2learn if "protonet" in path.read_text(encoding="utf-8") else ()
+    return pytest.param(path, id=f"{path.parent.name}/{path.stem}", marks=marks)
 
 
 def row_names(plan, dataset, catalogue):
@@ -59,7 +61,7 @@ def test_there_are_plans():
     assert len([path for path in PLANS if path.parent.name == "ablations"]) >= 6
 
 
-@pytest.mark.parametrize("path", PLANS, ids=name)
+@pytest.mark.parametrize("path", [marked(path) for path in PLANS])
 def test_every_plan_resolves_for_its_dataset(path, catalogue):
     plan = load_plan(path, {})
     for dataset in plan.dataset:
@@ -87,6 +89,7 @@ def test_the_paper_plans_differ_in_their_dataset_alone(stem, dataset):
     assert plan.model_copy(update={"dataset": first.dataset}) == first
 
 
+@pytest.mark.learn2learn
 def test_a_paper_plan_runs_end_to_end(run_plan):
     small = {
         f"{label}.train_{what}": n

@@ -66,6 +66,7 @@ def test_precedence_defaults_preset_dataset_budget_set(catalogue):
     assert entry.options.images == 5000
 
 
+@pytest.mark.learn2learn
 @pytest.mark.parametrize("dataset", ["glyphs", "CIFAR-FS", "tieredImageNet"])
 def test_a_budget_is_every_training_length(catalogue, dataset):
     """Gen-1 of skd has a length of its own in the preset quick of glyphs."""
@@ -177,6 +178,7 @@ def test_a_missing_plan_file_is_told(tmp_path):
         load_plan(tmp_path / "none.toml", {})
 
 
+@pytest.mark.learn2learn
 def test_without_methods_all_installed_ones_and_both_floors_run(catalogue):
     labels = [entry.label for entry in entries(BenchPlan(), "glyphs", catalogue)]
     assert labels[:2] == ["pixels", "untrained"]

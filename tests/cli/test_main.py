@@ -43,6 +43,7 @@ def test_lists_and_help_import_no_torch(arguments):
     assert result.stdout
 
 
+@pytest.mark.learn2learn
 def test_methods_lists_what_is_installed(harness):
     result = harness("methods")
     assert result.returncode == 0
@@ -99,7 +100,7 @@ def test_power_says_how_many_episodes_it_takes(harness):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bench", "--methods", "protonett"], "unknown method 'protonett'. Did you mean 'protonet'?"),
+        (["bench", "--methods", "skdd"], "unknown method 'skdd'. Did you mean 'skd'?"),
         (["bench", "--dataset", "glyps"], "unknown dataset 'glyps'. Did you mean 'glyphs'?"),
         (["bench", "--set", "skd.alfa=2"], "unknown option of skd 'alfa'. Did you mean 'alpha'?"),
         (["bench", "--set", "alpha=2"], "LABEL.OPTION=VALUE"),

@@ -37,7 +37,9 @@ def accuracies(folder):
     return {path.name: np.load(path)["accuracies"].mean() for path in folder.glob("stages/*/*/scores/*.npz")}
 
 
-@pytest.mark.parametrize("method", [RFS, PROTONET], ids=["rfs", "protonet"])
+@pytest.mark.parametrize(
+    "method", [pytest.param(RFS, id="rfs"), pytest.param(PROTONET, id="protonet", marks=pytest.mark.learn2learn)]
+)
 def test_two_processes_train_as_one_does(tmp_path, method):
     one, two = run(tmp_path / "one", *method), run(tmp_path / "two", *method, "--devices", "2")
     assert one.returncode == two.returncode == 0, two.stderr

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness_protonet import INSTALL, PROTONET, ProtoNetOptions, stages
 
 from harness.common.errors import HarnessError
 from harness.common.randomness import numpy_generator, seeded
@@ -25,9 +24,9 @@ from harness.networks.backbones import SPECS
 from harness.training.batches import EpisodicBatches
 from harness.training.trainer import Trainer
 
-needs_learn2learn = pytest.mark.skipif(
-    importlib.util.find_spec("learn2learn") is None, reason="learn2learn is not installed"
-)
+harness_protonet = pytest.importorskip("harness_protonet", reason="harness-protonet is not installed")
+INSTALL, PROTONET = harness_protonet.INSTALL, harness_protonet.PROTONET
+ProtoNetOptions, stages = harness_protonet.ProtoNetOptions, harness_protonet.stages
 HARDWARE = choose_hardware("cpu", "32", 1)
 CONV4 = next(spec for spec in SPECS if spec.name == "conv4")
 WAY, SHOT, QUERY = 4, 2, 3
@@ -60,7 +59,7 @@ def noise(plain):
     return replace(plain, train=replace(plain.train, images=images))
 
 
-@needs_learn2learn
+@pytest.mark.learn2learn
 def test_the_loss_is_that_of_distances_to_class_means(noise):
     fitted = Fitted(noise, images=WAY * (SHOT + QUERY))
     total = 0.0
@@ -76,7 +75,7 @@ def test_the_loss_is_that_of_distances_to_class_means(noise):
     assert fitted.trainer.images_seen == WAY * (SHOT + QUERY)
 
 
-@needs_learn2learn
+@pytest.mark.learn2learn
 def test_a_step_is_an_episode_of_base_classes(plain):
     fitted = Fitted(plain, epochs=1, episodes_per_epoch=3)
     batches = EpisodicBatches(WAY, SHOT, QUERY, 3)
@@ -85,7 +84,7 @@ def test_a_step_is_an_episode_of_base_classes(plain):
     assert all(len(features) == WAY * (SHOT + QUERY) for features in fitted.features)
 
 
-@needs_learn2learn
+@pytest.mark.learn2learn
 @pytest.mark.parametrize("k_shot", [1, 5])
 def test_the_cores_nearest_centroid_agrees_with_learn2learns_classifier(k_shot):
     from harness_protonet.training import prototypical_classifier
@@ -103,7 +102,7 @@ def test_the_cores_nearest_centroid_agrees_with_learn2learns_classifier(k_shot):
         assert torch.equal(ours[episode].argmax(1), theirs.argmax(1))
 
 
-@needs_learn2learn
+@pytest.mark.learn2learn
 def test_protonet_fits_one_episode(noise):
     """Five images a class and episodes of five a class: each step sees the same images."""
     some = np.concatenate([np.arange(SHOT + QUERY) + 24 * label for label in range(WAY)])
@@ -115,7 +114,7 @@ def test_protonet_fits_one_episode(noise):
     assert fitted.trainer.history[-1]["loss"] < 0.05 * fitted.losses["loss"]
 
 
-@needs_learn2learn
+@pytest.mark.learn2learn
 def test_importing_learn2learn_says_nothing():
     code = "from harness_protonet.training import prototypical_classifier as p; assert p().__name__"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
