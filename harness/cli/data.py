@@ -126,8 +126,10 @@ def info(
     if preview is not None:
         from harness.datasets.preview import write_preview
 
-        write_preview(dataset, preview)
+        warning = write_preview(dataset, preview)
         typer.echo(f"  preview: {preview}")
+        if warning:
+            typer.echo(warning, err=True)
 
 
 def _benchmark(name: str) -> DatasetSpec:

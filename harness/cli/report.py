@@ -47,8 +47,10 @@ def report(
         if to is not None and to != Path("-"):
             write_text(to, text)
         if plots is not None:
-            from harness.reports.figures.plots import save_plots
+            from harness.reports.figures.plots import fonts, save_plots
 
+            for warning in dict.fromkeys(str(fonts(table)) for table in built.tables if str(fonts(table))):
+                sys.stderr.write(f"{warning}\n")
             sys.stderr.write(f"{len(save_plots(built, plots))} files with figures in {plots}\n")
     except OSError as error:
         raise HarnessError(f"cannot write {error.filename or to or plots}: {error.strerror}") from None

@@ -147,14 +147,19 @@ def time_ticks() -> dict[float, str]:
 
 
 @contextmanager
-def style(ink: str = INK, paper: str = PAPER, text_as_text: bool = False) -> Iterator[None]:
-    """Inside, what is drawn looks like this. Labels are plain text, whatever signs they hold."""
+def style(
+    ink: str = INK, paper: str = PAPER, text_as_text: bool = False, families: Sequence[str] = ("DejaVu Sans",)
+) -> Iterator[None]:
+    """Inside, what is drawn looks like this. Labels are plain text, whatever signs they hold.
+
+    ``families``: fonts, of which each character takes the first that has it.
+    """
     import matplotlib
 
     settings: dict[Any, Any] = {
         "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8,
         "legend.fontsize": 8, "legend.frameon": False, "figure.facecolor": paper, "savefig.facecolor": "auto",
-        "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "sans-serif"],
+        "font.family": [*families, "sans-serif"], "font.sans-serif": ["DejaVu Sans"],
         "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.facecolor": "none",
         "axes.edgecolor": ink, "axes.labelcolor": ink, "text.color": ink, "xtick.color": ink, "ytick.color": ink,
         "grid.color": ink, "grid.alpha": 0.14, "grid.linewidth": 0.6, "axes.axisbelow": True,
@@ -162,5 +167,5 @@ def style(ink: str = INK, paper: str = PAPER, text_as_text: bool = False) -> Ite
         "svg.fonttype": "none" if text_as_text else "path", "svg.hashsalt": "harness", "pdf.fonttype": 42,
     }  # fmt: skip
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a sign that the font lacks becomes a box
+        warnings.simplefilter("ignore")  # a character that no font has becomes a box
         yield

@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from harness.common.fonts import Fonts, fonts_for
 from harness.reports.figures.drawing import (
     COLOURS,
     GREY,
@@ -52,15 +53,22 @@ class Plot:
     name: str  # of its file
     caption: str
     figure: Figure
+    families: tuple[str, ...] = ("DejaVu Sans",)  # fonts for its names
+
+
+def fonts(table: Table) -> Fonts:
+    """The fonts for the names in a table's figures."""
+    losses = (name for row in table.rows for name in _losses(row))
+    return fonts_for("".join([*(row.name for row in table.rows), *losses, table.baseline or ""]))
 
 
 def plots(table: Table, ink: str = INK, paper: str = PAPER) -> list[Plot]:
     """The figures of a table, those that its rows have numbers for."""
-    drawn = []
+    drawn, families = [], fonts(table).families
     for draw in (accuracy, differences, cost, learning_curves, validation_curves):
-        with style(ink, paper):
+        with style(ink, paper, families=families):
             if (plot := draw(table)) is not None:
-                drawn.append(plot)
+                drawn.append(replace(plot, families=families))
     return drawn
 
 
@@ -90,7 +98,7 @@ def rendered(plot: Plot, form: str, text_as_text: bool = False) -> bytes:
     """The figure as a file of ``form`` (png, svg, pdf): the same figure, the same bytes."""
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
     file = io.BytesIO()
-    with style(text_as_text=text_as_text):
+    with style(text_as_text=text_as_text, families=plot.families):
         plot.figure.savefig(file, format=form, dpi=300, metadata=undated)
     return file.getvalue()
 
