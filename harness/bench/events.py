@@ -9,11 +9,6 @@ from typing import TYPE_CHECKING, Any
 from harness.execution.job import StageJob
 
 if TYPE_CHECKING:
-    pass
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     from harness.execution.job import StageJob
 
 

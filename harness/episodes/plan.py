@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from harness.contract.data import Split
 from harness.contract.episodes import Episodes, EpisodeSpec, Target
-
-if TYPE_CHECKING:
-    pass
-
 
 UNBALANCED = 2.0  # Dirichlet concentration of the class proportions among unbalanced queries: Veilleux et al. 2021
 

@@ -6,12 +6,8 @@ import ctypes
 import platform
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.hardware.hardware import Hardware
-
-if TYPE_CHECKING:
-    pass
 
 
 def tune_allocator(keep_largest: bool = True) -> bool:

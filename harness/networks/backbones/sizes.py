@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from harness.common.errors import HarnessError
-
-if TYPE_CHECKING:
-    pass
 
 
 def refuse_small(name: str, image_size: int, least: int) -> None:
