@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.datasets.preparing.forms.class_folders import class_folders
     from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
     from harness.images.rotations import rotate, rotations4
-    from harness.networks.backbones.dropblock import DropBlock, restart_schedules
+    from harness.networks.backbones.dropblock import DropBlock, follow_reference, restart_schedules
     from harness.networks.learners import ClassifierNetwork, FeatureNetwork, in_float32
     from harness.networks.losses import distillation
     from harness.reports.build import build_report
@@ -65,7 +65,7 @@ _PLACES = {
     "harness.datasets.preparing.forms.class_folders": "class_folders",
     "harness.datasets.preparing.prepare": "PrepareRequest prepare_dataset",
     "harness.images.rotations": "rotate rotations4",
-    "harness.networks.backbones.dropblock": "DropBlock restart_schedules",
+    "harness.networks.backbones.dropblock": "DropBlock follow_reference restart_schedules",
     "harness.networks.learners": "ClassifierNetwork FeatureNetwork in_float32",
     "harness.networks.losses": "distillation",
     "harness.reports.build": "build_report",
@@ -126,6 +126,7 @@ __all__ = [
     "build_report",
     "class_folders",
     "distillation",
+    "follow_reference",
     "frame",
     "hookimpl",
     "in_float32",

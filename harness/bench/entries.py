@@ -33,18 +33,23 @@ class Entry:
     backbone: str | None
     head: Head | None
     changed: tuple[str, ...] = ()  # options to which the plan gives another value than the preset
+    offered: MethodOptions | None = None  # the preset's options, before the plan's changes
     transductive: bool = False  # it, or its head, looks at all queries of an episode at once
 
     def changed_for(self, stage: str) -> list[str]:
-        """Those of ``changed`` that decide a stage."""
-        reads = self.reads(stage)
+        """Those of ``changed`` that decide a stage, or decide it as the preset has them."""
+        reads = self.reads(stage) | self.reads(stage, self.offered)
         return [name for name in self.changed if name in reads]
 
-    def reads(self, stage: str) -> set[str]:
-        """The options that decide a stage: that it reads, or one that it is trained from."""
-        stages = {each.name: each for each in self.method.stages(self.options)}
+    def reads(self, stage: str, options: MethodOptions | None = None) -> set[str]:
+        """The options that decide a stage, or one that it is trained from; none where there is no such stage.
+
+        Args:
+            options: in place of the entry's own.
+        """
+        stages = {each.name: each for each in self.method.stages(options or self.options)}
         reads: set[str] = set()
-        before: str | None = stage
+        before: str | None = stage if stage in stages else None
         while before is not None:
             reads.update(stages[before].reads)
             before = stages[before].parent
@@ -79,7 +84,7 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
             checked_stages(method, options)
             offered = resolve(method, preset, dataset, _budget(plan, method))
             changed = tuple(name for name in changes if getattr(options, name) != getattr(offered, name))
-            found.append(Entry(name, method, preset, options, backbone, head, changed, transductive))
+            found.append(Entry(name, method, preset, options, backbone, head, changed, offered, transductive))
     return found
 
 

@@ -66,6 +66,20 @@ def test_precedence_defaults_preset_dataset_budget_set(catalogue):
     assert entry.options.images == 5000
 
 
+@pytest.mark.parametrize(
+    ("preset", "value", "changed"),
+    [
+        ("reference-code", "whole", ["dropblock_masks"]),
+        ("paper", "reference", ["dropblock_masks"]),
+        ("paper", "whole", []),
+    ],
+)
+def test_an_option_set_back_to_its_default_differs_from_a_preset_that_changes_it(catalogue, preset, value, changed):
+    plan = BenchPlan(methods=(f"rfs:{preset}",), floors=False, set={"rfs.dropblock_masks": value})
+    (entry,) = entries(plan, "CIFAR-FS", catalogue)
+    assert entry.changed_for("simple") == entry.changed_for("distill-2") == changed
+
+
 @pytest.mark.learn2learn
 @pytest.mark.parametrize("dataset", ["glyphs", "CIFAR-FS", "tieredImageNet"])
 def test_a_budget_is_every_training_length(catalogue, dataset):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from harness_skd import SkdOptions, stages
 
@@ -44,11 +43,6 @@ class Fitted:
     def _record(self, network, inputs, outputs):
         self.inputs.append(inputs[0].detach().clone())
         self.outputs.append([output.detach().double().numpy().copy() for output in outputs])
-
-
-@pytest.fixture
-def gen0(plain):
-    return Fitted(plain, "gen0", images=6 * 4 * B, learning_rate=0.05)
 
 
 def first_labels(data):

@@ -15,7 +15,7 @@ from harness.common.errors import HarnessError
 from harness.common.randomness import seeded
 from harness.contract.backbones import BackboneRequest
 from harness.networks.backbones import SPECS
-from harness.networks.backbones.dropblock import DropBlock, restart_schedules
+from harness.networks.backbones.dropblock import DropBlock, covered_as_reference, follow_reference, restart_schedules
 from harness.networks.backbones.layers import ConvolutionsAndNorms, MaxPool
 
 BUILD = {spec.name: spec.build for spec in SPECS}
@@ -38,7 +38,7 @@ def test_importing_the_specs_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.parametrize(("name", "count"), [("conv4", 113_088), ("resnet12", 12_424_320)])
+@pytest.mark.parametrize(("name", "count"), [("conv4", 113_088), ("conv4-gap", 113_088), ("resnet12", 12_424_320)])
 def test_parameter_counts_are_the_published_ones(name: str, count: int):
     assert n_parameters(build(name)) == count
 
@@ -63,6 +63,22 @@ def test_maps_halve_four_times_and_features_have_the_known_size(name, size, side
         assert maps.shape == (2, width, side, side)
     assert network(torch.randn(2, 3, size, size)).shape == (2, n_features)
     assert network.n_features == n_features
+
+
+@pytest.mark.parametrize(("size", "side"), [(32, 4), (84, 10), (8, 1)])
+def test_conv4_gap_averages_the_maps_of_a_fourth_block_without_pooling(size: int, side: int):
+    """RFS's Conv-4, by hand: three blocks with pooling, a fourth without, the mean over its map."""
+    network, images = build("conv4-gap", size).eval(), torch.randn(2, 3, size, size)
+    maps = images
+    for i, block in enumerate(network.blocks):
+        maps = block[1](block[0](maps)).relu()
+        maps = torch.nn.functional.max_pool2d(maps, 2) if i < 3 else maps
+    assert maps.shape == (2, 64, side, side)
+    with torch.inference_mode():
+        features = network(images)
+    assert features.shape == (2, 64)
+    assert network.n_features == 64
+    torch.testing.assert_close(features, maps.detach().flatten(2).mean(2), rtol=1e-4, atol=1e-5)
 
 
 def activated_before_pooling(name, network, images):
@@ -114,7 +130,7 @@ def test_both_ways_of_pooling_are_torchs(side: int, dtype: torch.dtype):
     assert torch.equal(MaxPool()(maps.requires_grad_()), expected)
 
 
-@pytest.mark.parametrize("name", ["conv4", "resnet12"])
+@pytest.mark.parametrize("name", ["conv4", "conv4-gap", "resnet12"])
 def test_one_channel_images_are_taken(name: str):
     assert build(name, channels=1)(torch.randn(2, 1, 32, 32)).isfinite().all()
 
@@ -125,7 +141,12 @@ def test_too_small_images_are_refused_in_one_line(name: str):
         build(name, 15)
 
 
-@pytest.mark.parametrize("name", ["conv4", "resnet12"])
+def test_conv4_gap_takes_images_down_to_eight_pixels():
+    with pytest.raises(HarnessError, match="conv4-gap needs images of at least 8×8 pixels, not 7×7"):
+        build("conv4-gap", 7)
+
+
+@pytest.mark.parametrize("name", ["conv4", "conv4-gap", "resnet12"])
 def test_the_memory_format_does_not_change_features(name: str):
     network, images = build(name).eval(), torch.randn(4, 3, 32, 32)
     with torch.inference_mode():
@@ -205,9 +226,122 @@ def test_resnet12_starts_its_schedule_anew_on_request():
     assert [int(value) for name, value in network.state_dict().items() if name.endswith("drop_steps")] == [0, 0]
 
 
+def dropped_by_pairs(starts: np.ndarray, block: int) -> np.ndarray:
+    """What the authors' code drops: entry k pairs square k mod n with offset k mod block², for all n · block² entries.
+
+    Squares are numbered in the order of (image, channel, row, column); where a square starts, shifted by the padding
+    (block - 1) // 2, a unit is dropped in any case.
+    """
+    squares = np.argwhere(starts)
+    n, n_offsets, padding = len(squares), block**2, (block - 1) // 2
+    dropped = np.zeros((*starts.shape[:2], starts.shape[2] + block - 1, starts.shape[3] + block - 1))
+    for image, channel, row, column in squares:
+        dropped[image, channel, row + padding, column + padding] = 1
+    for k in range(n * n_offsets):
+        image, channel, row, column = squares[k % n]
+        down, right = divmod(k % n_offsets, block)
+        dropped[image, channel, row + down, column + right] = 1
+    return dropped
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+@pytest.mark.parametrize("n_squares", [0, 1, 2, 4, 5, 6, 8, 9, 10, 25, 27, 50])
+def test_reference_masks_are_the_pairs_of_the_authors_code(block: int, n_squares: int):
+    rng = np.random.default_rng([block, n_squares])
+    starts = np.zeros(3 * 5 * 4 * 6, bool)
+    starts[rng.choice(len(starts), n_squares, replace=False)] = True
+    starts = starts.reshape(3, 5, 4, 6)
+    ours = covered_as_reference(torch.from_numpy(starts), block)
+    np.testing.assert_array_equal(ours.numpy(), dropped_by_pairs(starts, block))
+
+
+@pytest.mark.parametrize(
+    ("block", "n_squares", "share"),
+    [(2, 9, 1.0), (2, 10, 5 / 8), (2, 12, 7 / 16), (5, 24, 1.0), (5, 30, 5.8 / 25), (5, 25, 1.96 / 25)],
+)
+def test_squares_have_gaps_where_their_number_shares_a_divisor_with_their_size(block, n_squares, share):
+    """Squares far apart: a whole one drops block² units; with a common divisor g, 1 in g of them and one always."""
+    starts = torch.zeros(n_squares, 1, 2, 2, dtype=torch.bool)
+    starts[:, :, 0, 0] = True
+    dropped = covered_as_reference(starts, block).sum() / (n_squares * block**2)
+    assert float(dropped) == pytest.approx(share, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("block", "side", "channels", "draws", "reference", "whole"),
+    [(2, 4, 320, 100, 0.0746, 0.0961), (2, 2, 640, 200, 0.0801, 0.1001), (5, 5, 640, 60, 0.0872, 0.1005)],
+)
+def test_the_rates_are_those_measured_on_the_authors_code(block, side, channels, draws, reference, whole):
+    """Shares of zeros in batches of 64 at the full schedule, measured on the code of RFS (200 draws, se 0.002)."""
+    maps = torch.ones(64, channels, side, side)
+    for masks, expected, spread in (("reference", reference, 0.031), ("whole", whole, 0.006)):
+        layer, shares = DropBlock(0.1, block).train(), []
+        follow_reference(layer, masks, 1, 0)
+        with seeded(block, masks):
+            for _ in range(draws if masks == "reference" else 5):
+                layer.drop_steps.fill_(40_000)
+                shares.append(float((layer(maps) == 0).float().mean()))
+        error = 4 * np.hypot(spread / np.sqrt(len(shares)), 0.0022 if masks == "reference" else 0.0005)
+        assert np.mean(shares) == pytest.approx(expected, abs=error)
+
+
+def shares_of(steps: int, epoch_steps: int, forwards: int) -> np.ndarray:
+    """The dropped share in each training step."""
+    layer = DropBlock(0.1, 2)
+    follow_reference(layer, "reference", epoch_steps, forwards)
+    layer.drop_steps = torch.arange(1, steps + 1)
+    return layer.dropped_share().numpy()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "epoch_steps", "forwards", "half", "mean"),
+    [
+        (90, 600, 1200, 0.100, 0.0873),  # RFS, CIFAR-FS
+        (90, 562, 1125, 0.100, 0.0865),  # RFS, FC100
+        (65, 600, 0, 0.048, 0.0488),  # SKD Gen-0, CIFAR-FS
+        (65, 600, 1200, 0.100, 0.0824),  # SKD Gen-1, CIFAR-FS
+        (8, 562, 1200, 0.0146, 0.0161),  # SKD Gen-1, FC100
+        (8, 600, 1200, 0.0150, 0.0165),  # SKD Gen-1, miniImageNet
+    ],
+)
+def test_the_reference_counter_has_the_rates_of_the_authors_training(epochs, epoch_steps, forwards, half, mean):
+    """Measured on the authors' code: the nominal share after half of the epochs, and its mean over the training."""
+    shares = shares_of(epochs * epoch_steps, epoch_steps, forwards)
+    assert float(shares[epochs // 2 * epoch_steps - 1]) == pytest.approx(half, abs=0.0006)
+    assert float(shares.mean()) == pytest.approx(mean, abs=0.0001)
+
+
+def test_the_reference_counter_goes_on_where_a_counter_of_every_forward_would():
+    by_hand, counter = [], 0
+    for _ in range(7):
+        for _ in range(5):
+            counter += 1
+            by_hand.append(0.1 * min(counter / 40_000, 1))
+        counter += 3000
+    np.testing.assert_allclose(shares_of(35, 5, 3000), by_hand, rtol=1e-5)
+
+
+def test_evaluation_forwards_leave_the_state_as_it_is():
+    layer = DropBlock(0.1, 2).train()
+    follow_reference(layer, "reference", 2, 100)
+    for _ in range(3):
+        layer(torch.randn(2, 3, 4, 4))
+    assert list(layer.state_dict()) == ["drop_steps"]
+    assert int(layer.drop_steps) == 3
+    assert float(layer.dropped_share()) == pytest.approx(0.1 * 103 / 40_000)
+
+
+@pytest.mark.parametrize(("steps", "forwards"), [(0, 5), (3, -1)])
+def test_an_impossible_counter_is_refused(steps, forwards):
+    with pytest.raises(HarnessError, match=f"{steps} training steps and {forwards} evaluation forwards"):
+        follow_reference(build("resnet12"), "whole", steps, forwards)
+
+
 @needs_cuda
-def test_a_training_step_of_resnet12_waits_for_nothing():
+@pytest.mark.parametrize("masks", ["whole", "reference"])
+def test_a_training_step_of_resnet12_waits_for_nothing(masks: str):
     network = build("resnet12").cuda().to(memory_format=torch.channels_last).train()
+    follow_reference(network, masks, 10, 5)
     images = torch.randn(8, 3, 32, 32, device="cuda")
     network(images).sum().backward()
     network.zero_grad()

@@ -102,6 +102,17 @@ class ChenConv4(nn.Module):
         return self.trunk(x)
 
 
+class RfsConv4(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        for number in range(1, 5):
+            parts = nn.Conv2d(3 if number == 1 else 64, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
+            setattr(self, f"layer{number}", nn.Sequential(*parts, *([nn.MaxPool2d(2)] if number < 4 else [])))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3))
+
+
 def snell_conv4() -> nn.Module:
     def block(n_in: int) -> nn.Module:
         return nn.Sequential(nn.Conv2d(n_in, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2))
@@ -124,6 +135,7 @@ def trained(network: nn.Module) -> nn.Module:
         ("resnet12", lambda: RfsResNet12(sequential=False), "encoder.", "in Meta-Baseline"),
         ("conv4", ChenConv4, "feature.", "in Chen et al.'s code"),
         ("conv4", snell_conv4, "encoder.", "in Snell et al.'s code"),
+        ("conv4-gap", RfsConv4, "module.", "in RFS"),
     ],
 )
 def test_networks_of_other_code_keep_their_features(name: str, make: Any, prefix: str, told: str, tmp_path: Path):

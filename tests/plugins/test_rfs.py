@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from harness_rfs import RFS, RfsOptions, stages
+from harness_rfs.training import validation_forwards
 from safetensors.torch import load_file
 
 from harness.common.randomness import numpy_generator, seeded
@@ -19,10 +20,12 @@ from harness.contract.options import TRAINING_READS, TrainingOptions
 from harness.contract.presets import resolve
 from harness.hardware.hardware import choose_hardware
 from harness.networks.backbones import SPECS
+from harness.networks.backbones.dropblock import DropBlock
 from harness.training.batches import ShuffledBatches
 from harness.training.trainer import Trainer
 
 HARDWARE = choose_hardware("cpu", "32", 1)
+BUILD = {spec.name: spec.build for spec in SPECS}
 CONV4 = next(spec for spec in SPECS if spec.name == "conv4")
 B = 16  # images a step
 
@@ -30,10 +33,12 @@ B = 16  # images a step
 class Fitted:
     """A stage that was trained for a few steps, and the logits its network gave on the way."""
 
-    def __init__(self, data, stage, parent=None, **values):
+    def __init__(self, data, stage, parent=None, backbone="conv4", **values):
         self.options = RfsOptions(**{"batch_size": B, "epochs": 1, "schedule": "constant", **values})
         chosen = next(each for each in stages(self.options) if each.name == stage)
-        build = BuildContext(data.spec, data.train.n_classes, self.options, lambda: CONV4.build(BackboneRequest(16)))
+        build = BuildContext(
+            data.spec, data.train.n_classes, self.options, lambda: BUILD[backbone](BackboneRequest(16))
+        )
         with seeded(0, stage):
             self.network = chosen.build(build)
         self.logits = []
@@ -214,6 +219,49 @@ def test_the_learning_rate_that_is_applied_is_torchs(plain, schedule, in_images)
         optimiser.step()
         torchs.step()
     np.testing.assert_allclose(applied, expected, rtol=1e-6, atol=1e-12)
+
+
+# ── DropBlock as the authors' code has it ─────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("stage", ["simple", "distill-1"])
+def test_the_preset_for_the_code_trains_with_its_masks_and_counter(plain, stage):
+    options = resolve(RFS, "reference-code", "CIFAR-FS")
+    asked = {"dropblock_masks": options.dropblock_masks, "dropblock_counter": options.dropblock_counter}
+    parent = None if stage == "simple" else Fitted(plain, "simple", images=B).network
+    fitted = Fitted(plain, stage, parent, backbone="resnet12", batch_size=4, images=8, **asked)
+    n = len(plain.train)
+    layers = [module for module in fitted.network.modules() if isinstance(module, DropBlock)]
+    assert [(m.masks, m.epoch_steps, m.evaluation_forwards) for m in layers] == [("reference", n // 4, n // 2)] * 2
+    plainly = Fitted(plain, stage, parent, backbone="resnet12", batch_size=4, images=8)
+    layers = [module for module in plainly.network.modules() if isinstance(module, DropBlock)]
+    assert [(m.masks, m.evaluation_forwards) for m in layers] == [("whole", 0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("dataset", "n_train", "forwards"),
+    [
+        ("CIFAR-FS", 38_400, 1200),
+        ("FC100", 36_000, 1125),
+        ("miniImageNet", 38_400, 586),
+        ("tieredImageNet", 448_695, 0),
+    ],
+)
+def test_the_codes_validation_is_counted_in_batches_of_half_the_size(dataset, n_train, forwards):
+    assert validation_forwards(dataset, n_train, 64) == forwards
+
+
+@pytest.mark.parametrize("name", ["dropblock_masks", "dropblock_counter"])
+def test_dropblock_as_the_code_has_it_decides_every_stage(name):
+    assert {name} == set(stages(RfsOptions(**{name: "reference"}))[0].reads) - set(TRAINING_READS)
+    assert all(name in stage.reads for stage in stages(RfsOptions(**{name: "reference"})))
+
+
+def test_the_preset_for_the_code_differs_from_the_papers_in_dropblock_alone():
+    for dataset in ("CIFAR-FS", "FC100", "miniImageNet", "tieredImageNet", "glyphs"):
+        paper, code = (resolve(RFS, preset, dataset).model_dump() for preset in ("paper", "reference-code"))
+        assert {key for key in paper if paper[key] != code[key]} == {"dropblock_masks", "dropblock_counter"}
+    assert RFS.presets["reference-code"].backbone == "resnet12"
 
 
 # ── presets and keys ──────────────────────────────────────────────────────────────────────────────

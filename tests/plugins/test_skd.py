@@ -16,6 +16,12 @@ from harness.contract.data import Augmentation
 from harness.networks.backbones.dropblock import DropBlock
 from tests.helpers.skd import B, Fitted, binary_cross_entropy, cross_entropy, first_labels, same, softmax, state
 
+
+@pytest.fixture
+def gen0(plain):
+    return Fitted(plain, "gen0", images=6 * 4 * B, learning_rate=0.05)
+
+
 # ── Gen-0 ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -150,6 +156,19 @@ def test_gen1_starts_from_gen0_and_restarts_the_dropblock_schedule(plain):
     weights = after.keys() - set(counters) - set(statistics)
     assert all(torch.allclose(before[name], after[name], rtol=0, atol=1e-20) for name in weights)
     assert not same({name: before[name] for name in statistics}, after)
+
+
+@pytest.mark.parametrize("counter", ["training", "reference"])
+def test_gen1_counts_the_tests_of_the_code_and_gen0_counts_none(plain, counter):
+    """The authors' code scores 600 test episodes, of two forwards each, after every epoch of Gen-1."""
+    small = {"batch_size": 4, "dropblock_masks": "reference", "dropblock_counter": counter}
+    parent = Fitted(plain, "gen0", backbone="resnet12", images=16, **small)
+    child = Fitted(plain, "gen1", parent.network, backbone="resnet12", images=8, **small)
+    layers = [[m for m in fitted.network.modules() if isinstance(m, DropBlock)] for fitted in (parent, child)]
+    assert [{m.masks for m in each} for each in layers] == [{"reference"}, {"reference"}]
+    assert {m.evaluation_forwards for m in layers[0]} == {0}
+    expected = {(len(plain.train) // 4, 1200 if counter == "reference" else 0)}
+    assert {(m.epoch_steps, m.evaluation_forwards) for m in layers[1]} == expected
 
 
 def test_the_teacher_stays_as_it_is_in_eval_mode(plain, gen0):

@@ -111,7 +111,21 @@ def test_each_stage_reads_the_options_that_decide_it_and_no_others():
     assert not reads(consistency="none")["gen1"] & {"beta", "beta_divisor", "twin", "simclr_temperature"}
     assert "alpha" not in reads(self_supervision="none")["gen0"]
     every = set().union(*(set().union(*reads(consistency=c).values()) for c in ("l2", "simclr", "none")))
-    assert every == set(SkdOptions.model_fields)
+    dropblock = {"dropblock_masks", "dropblock_counter"}
+    assert every == set(SkdOptions.model_fields) - dropblock
+
+
+def test_dropblock_as_the_code_has_it_decides_a_stage_and_its_default_leaves_keys_as_they_were():
+    masks, counter = (reads(**{f"dropblock_{name}": "reference"}) for name in ("masks", "counter"))
+    default = reads()
+    assert {stage: masks[stage] - default[stage] for stage in masks} == {
+        "gen0": {"dropblock_masks"},
+        "gen1": {"dropblock_masks"},
+    }
+    assert {stage: counter[stage] - default[stage] for stage in counter} == {
+        "gen0": set(),  # the code evaluates nothing in Gen-0
+        "gen1": {"dropblock_counter"},
+    }
 
 
 # dataset, Gen-0 epochs and decay, Gen-1 epochs and decay, β
@@ -136,13 +150,15 @@ def test_presets_hold_the_published_lengths(preset, dataset, epochs, decay, gen1
     assert (options.twin, options.consistency, options.selection, options.images) == ("180", "l2", "last", None)
 
 
-def test_the_reference_code_departs_from_the_paper_in_four_options():
+def test_the_reference_code_departs_from_the_paper_in_six_options():
     paper, code = (resolve(SKD, preset, "CIFAR-FS").model_dump() for preset in ("paper", "reference-code"))
     assert {name: (paper[name], code[name]) for name in paper if paper[name] != code[name]} == {
         "temperature": (4.0, 2.0),
         "gen1_learning_rate": (0.05, 0.001),
         "beta_divisor": (1.0, 3.0),
         "gen1_forward": ("twins", "all"),
+        "dropblock_masks": ("whole", "reference"),
+        "dropblock_counter": ("training", "reference"),
     }
     assert {SKD.presets[name].backbone for name in ("paper", "reference-code")} == {"resnet12"}
 

@@ -1,4 +1,4 @@
-"""Conv4: the small backbone of the few-shot literature."""
+"""Conv4: the small backbone of the few-shot literature, and the variant of RFS that averages its last maps."""
 
 from __future__ import annotations
 
@@ -37,16 +37,44 @@ class Conv4(nn.Module):
         refuse_small("conv4", image_size, 16)
         self.n_features = width * (image_size // 16) ** 2
         self.blocks = nn.Sequential(*(_block(width if i else channels, width) for i in range(4)))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        _initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.blocks(images).flatten(1)
 
 
-def _block(n_in: int, n_out: int) -> nn.Sequential:
+class Conv4Gap(nn.Module):
+    """Features (N, 64) of images (N, C, S, S): as ``Conv4``, but the last block's maps are averaged, not pooled.
+
+    113,088 parameters for C = 3, and 64 features at every image size ("gap": global average pooling).
+
+    Source: the Conv-4 of Tian et al. 2020 (RFS), as in their code.
+    """
+
+    spellings: ClassVar[Mapping[str, Mapping[str, str]]] = {  # of names in files of weights
+        "in RFS": {f"blocks.{block}.": f"layer{block + 1}." for block in range(4)}
+    }
+
+    def __init__(self, image_size: int, channels: int = 3, width: int = 64) -> None:
+        super().__init__()
+        refuse_small("conv4-gap", image_size, 8)
+        self.n_features = width
+        inputs = (channels, width, width, width)
+        self.blocks = nn.Sequential(*(_block(n_in, width, pool=i < 3) for i, n_in in enumerate(inputs)))
+        _initialise(self)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.blocks(images).mean((2, 3))
+
+
+def _block(n_in: int, n_out: int, pool: bool = True) -> nn.Sequential:
     """ReLU commutes with the pooling, value and gradient; behind it it has a quarter of the work."""
-    return ConvolutionsAndNorms(
-        nn.Conv2d(n_in, n_out, 3, padding=1), nn.BatchNorm2d(n_out), MaxPool(), nn.ReLU(inplace=True)
-    )
+    convolution = nn.Conv2d(n_in, n_out, 3, padding=1)
+    pooling = [MaxPool()] if pool else []
+    return ConvolutionsAndNorms(convolution, nn.BatchNorm2d(n_out), *pooling, nn.ReLU(inplace=True))
+
+
+def _initialise(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

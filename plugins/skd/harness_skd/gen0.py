@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 import harness
-from harness import Batch, rotations4
+from harness import Batch, follow_reference, rotations4
 from harness_skd.losses import self_supervised
 from harness_skd.network import N_TRANSFORMS
 
@@ -17,6 +17,7 @@ from harness_skd.network import N_TRANSFORMS
 def fit(context: harness.FitContext, learner: Any) -> None:
     """Train with CE + α·BCE; with CE alone where there is no self-supervision."""
     options = context.options
+    follow_reference(learner, options.dropblock_masks, 1, 0)  # the code's Gen-0 evaluates nothing before its end
     if options.self_supervision == "none":
         # Nothing trains the second head then, and data-parallel training waits for gradients of all that may train.
         learner.self_supervised.requires_grad_(False)

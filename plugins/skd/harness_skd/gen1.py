@@ -7,8 +7,10 @@ from typing import Any
 import torch
 
 import harness
-from harness import Batch, distillation, restart_schedules, rotate, rotations4
+from harness import Batch, distillation, follow_reference, restart_schedules, rotate, rotations4
 from harness_skd.losses import simclr, twin_distance
+
+TEST_FORWARDS = 1_200  # after each epoch the authors' code scores 600 test episodes, supports and queries apart
 
 
 def fit(context: harness.FitContext, learner: Any) -> None:
@@ -26,6 +28,9 @@ def fit(context: harness.FitContext, learner: Any) -> None:
         )
     learner.load_state_dict(context.parent.state_dict())  # type: ignore[union-attr]
     restart_schedules(learner)
+    epoch_steps = max(1, len(context.train) // options.batch_size)
+    counted = TEST_FORWARDS if options.dropblock_counter == "reference" else 0
+    follow_reference(learner, options.dropblock_masks, epoch_steps, counted)
     # Nothing trains the second head, and data-parallel training waits for gradients of all that may train.
     learner.self_supervised.requires_grad_(False)
     teacher = context.trainer.frozen(context.parent)  # type: ignore[arg-type]
