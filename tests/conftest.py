@@ -125,7 +125,7 @@ def catalogue() -> Any:
 def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Run a small bench in this process: ``run_bench(methods=("rfs",))``. Its run folder is ``tmp_path / "runs"``."""
     from harness.bench.bench import bench
-    from harness.bench.plan import BenchPlan
+    from harness.contract.plan import BenchPlan
     from harness.execution.factory import make_executor
 
     def run(observe: Callable[[Any], None] = lambda event: None, output: Path | None = None, **values: Any) -> Any:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import runs
 from harness.bench.checks import check_backbones, check_methods
 from harness.bench.events import BenchStarted, Observe
-from harness.bench.plan import BenchPlan
 from harness.bench.schedule import Schedule
 from harness.bench.table import open_table
 from harness.common.errors import HarnessError, RunsError, UnknownName
+from harness.contract.plan import BenchPlan
 from harness.execution.events import JobEvent
 from harness.hardware.request import HardwareRequest
 from harness.runs import StageFolder
+from harness.runs.records import BenchRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
@@ -32,7 +33,7 @@ def bench(
     train: bool = True,
     keep: bool = True,
     check: bool = True,
-) -> dict[str, Any]:
+) -> BenchRecord:
     """Train and score every stage of every method of ``plan`` on the same data and episodes, and keep the record.
 
     What ``output`` already holds is not done again. A stage that fails is a failure in the record, and so are the
@@ -46,7 +47,7 @@ def bench(
         keep: write the record down, where ``harness report`` finds it.
         check: refuse options that a method says do not go with the data. False: what fails is a failure in the record.
     Returns:
-        The bench's record, as ``harness.reports`` reads it: the plan, and a table a dataset.
+        The bench's record: the plan, and a table a dataset.
     Raises:
         HarnessError: the plan names something that does not exist, or does not fit the data.
         RunsError: ``train`` is False and no stage is trained.
@@ -71,12 +72,12 @@ def bench(
     schedule = Schedule(tables, observe, {job.key for job in untrained})
     for job, outcome in executor.run(schedule.ready, lambda job, event: observe(JobEvent(job, event))):
         schedule.finish(job, outcome)
-    record = {
-        "id": runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12],
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "plan": plan.model_dump(mode="json"),
-        "tables": [table.record(output) for table in tables],
-    }
+    record = BenchRecord(
+        id=runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12],
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        plan=plan,
+        tables=tuple(table.record(output) for table in tables),
+    )
     if keep:
         runs.save_bench(output, record)
     return record

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.bench.entries import Entry
-from harness.bench.plan import PRETRAINED
 from harness.common.errors import HarnessError, PluginError, one_line
 from harness.contract.backbones import BackboneRequest
 from harness.contract.data import Dataset
+from harness.contract.plan import PRETRAINED
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.bench.plan import NATIVE, PRETRAINED, BenchPlan
 from harness.catalogue.validation import checked_stages
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.methods import MethodSpec
 from harness.contract.options import MethodOptions
+from harness.contract.plan import NATIVE, PRETRAINED, BenchPlan
 from harness.contract.presets import find_preset, resolve
 from harness.evaluation import transforms
 

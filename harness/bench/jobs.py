@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.bench.checks import starting_weights
 from harness.bench.entries import Entry
-from harness.bench.plan import BenchPlan
 from harness.common.errors import HarnessError, RunsError
 from harness.contract.data import Dataset, DatasetSpec
+from harness.contract.plan import BenchPlan
 from harness.episodes.plan import EpisodePlan
 from harness.execution.job import StageJob
 from harness.execution.source import DataSource

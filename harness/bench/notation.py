@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from harness.common.errors import HarnessError
+from harness.contract.plan import MOST_NUMBERS
 
 T = TypeVar("T")
-MOST_NUMBERS = 10_000  # that one flag may name
 
 
 def parse_settings(texts: Sequence[str], flag: str = "--set") -> dict[str, Any]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.bench.entries import Entry, entries, episode_specs
 from harness.bench.jobs import stage_jobs
-from harness.bench.plan import BenchPlan
 from harness.common.errors import UnknownName
 from harness.contract.data import Dataset
 from harness.contract.episodes import Episodes
+from harness.contract.plan import BenchPlan
 from harness.contract.results import StageFailure, StageResult
 from harness.episodes.plan import EpisodePlan
 from harness.execution.job import StageJob
 from harness.execution.source import DataSource
 from harness.hardware.request import HardwareRequest
 from harness.reports.build import stage_marks
+from harness.runs.records import EpisodesRecord, StageRecord, TableRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
@@ -51,46 +52,50 @@ class BenchTable:
     def scores(self, job: StageJob) -> list[str]:
         return [job.score_key(episodes) for episodes in self.episodes]
 
-    def record(self, output: Path) -> dict[str, Any]:
-        return {
-            "dataset": self.source.dataset,
-            "test_dataset": self.source.test_dataset,
-            "train_on": self.source.train_on,
-            "notes": list(self.dataset.notes),
-            "data_fingerprint": self.dataset.fingerprint,
-            "score_on": self.source.score_on,
-            "n_test_classes": self.source.scored(self.dataset).n_classes,
-            "episodes": [
-                {**asdict(each.spec), "target": each.target, "n": len(each), "fingerprint": each.fingerprint}
-                for each in self.episodes
-            ],
-            "stages": [self._stage(job, output) for job in self.jobs],
-        }
+    def record(self, output: Path) -> TableRecord:
+        return TableRecord(
+            dataset=self.source.dataset,
+            test_dataset=self.source.test_dataset,
+            train_on=self.source.train_on,
+            notes=self.dataset.notes,
+            partial=self.dataset.partial,
+            data_fingerprint=self.dataset.fingerprint,
+            score_on=self.source.score_on,
+            n_test_classes=self.source.scored(self.dataset).n_classes,
+            episodes=tuple(map(episodes_record, self.episodes)),
+            stages=tuple(self._stage(job, output) for job in self.jobs),
+        )
 
-    def _stage(self, job: StageJob, output: Path) -> dict[str, Any]:
+    def _stage(self, job: StageJob, output: Path) -> StageRecord:
         outcome = self.outcomes[job]
         entry = self._entry(job)
-        return {
-            "label": job.label,
-            "method": job.method,
-            "stage": job.stage,
-            "row": self.row(job),
-            "shown": self.shows(job),
-            "preset": entry.preset if entry.method.presets else None,
-            "changed": entry.changed_for(job.stage),
-            "floor": entry.method.floor,
-            "transductive": entry.transductive,
-            "backbone": job.backbone,
-            "head": asdict(job.head) if job.head else None,
-            "options": dict(job.options),
-            "seed": job.seed,
-            "key": job.key,
-            "parent": job.identity.parent,
-            "folder": str(job.folder.relative_to(output)),
-            "scores": self.scores(job),
-            "failure": outcome.error if isinstance(outcome, StageFailure) else None,
-            "marks": [mark.reason for mark in stage_marks(outcome, job.seed)],
-        }
+        return StageRecord(
+            label=job.label,
+            method=job.method,
+            stage=job.stage,
+            row=self.row(job),
+            shown=self.shows(job),
+            preset=entry.preset if entry.method.presets else None,
+            changed=tuple(entry.changed_for(job.stage)),
+            floor=entry.method.floor,
+            transductive=entry.transductive,
+            backbone=job.backbone,
+            head=job.head,
+            options=dict(job.options),
+            seed=job.seed,
+            key=job.key,
+            parent=job.identity.parent,
+            folder=str(job.folder.relative_to(output)),
+            scores=tuple(self.scores(job)),
+            failure=outcome.error if isinstance(outcome, StageFailure) else None,
+            marks=tuple(mark.reason for mark in stage_marks(outcome, job.seed)),
+        )
+
+
+def episodes_record(episodes: Episodes) -> EpisodesRecord:
+    return EpisodesRecord(
+        **asdict(episodes.spec), target=episodes.target, n=len(episodes), fingerprint=episodes.fingerprint
+    )
 
 
 def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> BenchTable:

@@ -57,7 +57,7 @@ def evaluate(
         "skip_damaged": skip_damaged, "device": device, "threads": threads,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
-    plan = validated({**find_bench(runs, bench)["plan"], **changes})
+    plan = validated({**find_bench(runs, bench).plan.model_dump(mode="json"), **changes})
     catalogue = Catalogue.discover()
     with Display(catalogue) as display:
         workers = make_executor(executor, catalogue)

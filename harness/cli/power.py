@@ -33,6 +33,6 @@ def power(
     typer.echo(
         f"\nTo resolve {difference:g} point{'' if difference == 1 else 's'} with probability {goal:g} at the 5 % level "
         "(of one test: Holm's correction over a table asks for more), on open episodes, from the variances of bench "
-        f"{record['id']}. Under 3 seeds the claim is about these weights."
+        f"{record.id}. Under 3 seeds the claim is about these weights."
     )
     return 0

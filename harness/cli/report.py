@@ -32,8 +32,8 @@ def report(
     from harness.runs import find_benches
 
     asked = bench or ["last"]
-    benches = {record["id"]: record for which in asked for record in find_benches(runs, which)}
-    if asked == ["last"] and (others := [record["id"] for record in find_benches(runs, "all")[:-1]]):
+    benches = {record.id: record for which in asked for record in find_benches(runs, which)}
+    if asked == ["last"] and (others := [record.id for record in find_benches(runs, "all")[:-1]]):
         sys.stderr.write(f"the last bench of {len(others) + 1}; earlier ones: --bench all, or {', '.join(others)}\n")
     catalogue = Catalogue.discover()
     chosen_format = format_ or (format_of(to, catalogue.reporters) if to and to != Path("-") else "markdown")

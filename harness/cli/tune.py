@@ -12,9 +12,10 @@ from harness.cli.arguments import DataRoot, Output, data_root
 from harness.common.errors import HarnessError, UnknownName
 
 if TYPE_CHECKING:
-    from harness.bench.plan import BenchPlan
     from harness.catalogue.catalogue import Catalogue
-    from harness.tuning.search import Found, Search, Trial
+    from harness.contract.plan import BenchPlan
+    from harness.runs.records import TrialRecord
+    from harness.tuning.search import Found, Search
 
 
 def tune(
@@ -140,8 +141,8 @@ def summary(found: Found, search: Search, output: Path, root: Path | None = None
         tabulate(grid, headers="keys", tablefmt="github", showindex=False, disable_numparse=True),
         "",
         f"- accuracy in percent on {plan.episodes} closed episodes of each kind, ± 95 % interval",
-        f"- {found.about['validation_classes']} validation classes, {plan.queries} queries a class, episode seed "
-        f"{plan.episode_seed}; training seeds {seeds}; data fingerprint {found.about['data_fingerprint'][:16]}",
+        f"- {found.record.validation_classes} validation classes, {plan.queries} queries a class, episode seed "
+        f"{plan.episode_seed}; training seeds {seeds}; data fingerprint {found.record.data_fingerprint[:16]}",
         "- the novel classes were not opened; on the episodes that chose it the best of many trials looks better than "
         "it is, so measure it with harness bench",
         *(f"- trial {trial.number + 1} failed: {trial.failure}" for trial in found.trials if trial.failure),
@@ -155,13 +156,13 @@ def summary(found: Found, search: Search, output: Path, root: Path | None = None
     return "\n".join(text)
 
 
-def _line(trial: Trial, best: bool) -> dict[str, str]:
+def _line(trial: TrialRecord, best: bool) -> dict[str, str]:
     mark = "**" if best else ""
     mean = "failed" if trial.accuracy is None else f"{100 * trial.accuracy:.2f}"
     return {
         "trial": str(trial.number + 1),
         **{name: _flag(value) for name, value in trial.values.items()},
-        **{name: f"{100 * n['mean']:.2f} ± {100 * n['half_width']:.2f}" for name, n in trial.settings.items()},
+        **{name: f"{100 * n.mean:.2f} ± {100 * n.half_width:.2f}" for name, n in trial.settings.items()},
         "mean": f"{mark}{mean}{mark}",
     }
 

@@ -71,14 +71,6 @@ def read_json(path: Path) -> Any:
         raise RunsError(f"{path} is damaged ({error}). Delete it and run the same command again") from None
 
 
-def read_record(path: Path, *names: str) -> dict[str, Any]:
-    """A JSON object that has ``names``. Raises RunsError where the file does not hold that."""
-    found = read_json(path)
-    if not isinstance(found, dict) or not set(names) <= found.keys():
-        raise RunsError(f"{path} is damaged: it lacks {', '.join(names)}. Delete it and run the same command again")
-    return found
-
-
 def remove_unfinished(folder: Path) -> None:
     """Delete what a process that was killed in ``atomic_write`` left in ``folder``. No other may write there now."""
     for left in folder.glob(".*.tmp"):

@@ -103,6 +103,16 @@ class Dataset:
         return tuple(split for split in (self.train, self.val, self.test) if split is not None)
 
     @property
+    def partial(self) -> bool:
+        """Whether a split has fewer classes or images than were published."""
+        published = self.spec.counts
+        return any(
+            split.n_classes < published[split.name][0] or len(split) < published[split.name][1]
+            for split in self.splits
+            if split.name in published
+        )
+
+    @property
     def fingerprint(self) -> str:
         """sha256 over the fingerprints of the splits."""
         text = "".join(f"{split.name}:{split.fingerprint};" for split in self.splits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.common.errors import HarnessError
 from harness.contract.data import DataRequest, Dataset, Split
@@ -19,10 +19,10 @@ class DataSource:
 
     dataset: str
     root: Path
-    train_on: str = "train"  # or "trainval"
+    train_on: Literal["train", "trainval"] = "train"
     test_dataset: str | None = None
     image_size: int | None = None
-    score_on: str = "test"  # or "val"
+    score_on: Literal["test", "val"] = "test"
     split: str | None = None  # of the classes of folder:PATH, see DataRequest
     split_seed: int = 0
     skip_damaged: bool = False

@@ -24,6 +24,7 @@ from harness.evaluation.events import EmbeddingProgress
 from harness.execution.events import Note, RanksNeeded
 from harness.execution.job import StageJob
 from harness.runs import StageFolder
+from harness.runs.records import TrainedRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
@@ -165,17 +166,18 @@ class Work:
             self.folder.save_metrics(trainer.history)
         return trainer
 
-    def record(self, trainer: Trainer | None, peak_memory_bytes: int | None) -> dict[str, Any]:
+    def record(self, trainer: Trainer | None, peak_memory_bytes: int | None) -> TrainedRecord:
         """What a training cost, and where it ran. None: unknown, as of a method's own loop that counted nothing."""
-        return {
-            "images_seen": trainer.images_seen or None if trainer else 0,
-            "fit_seconds": trainer.seconds if trainer else 0.0,
-            "flops": trainer.flops or None if trainer else 0,
-            "peak_memory_bytes": peak_memory_bytes if trainer else 0,
-            "n_classes": self.context(self.job, self.folder).n_classes,
-            "conditions": self.hardware.describe() | ({"processes": str(self.job.machine.devices)} if trainer else {}),
-            "label": self.job.label,
-        }
+        processes = {"processes": str(self.job.machine.devices)} if trainer else {}
+        return TrainedRecord(
+            label=self.job.label,
+            images_seen=trainer.images_seen or None if trainer else 0,
+            fit_seconds=trainer.seconds if trainer else 0.0,
+            flops=trainer.flops or None if trainer else 0,
+            peak_memory_bytes=peak_memory_bytes if trainer else 0,
+            n_classes=self.context(self.job, self.folder).n_classes,
+            conditions=self.hardware.describe() | processes,
+        )
 
     def parent(self, stage: Stage) -> Any:
         """The parent's learner with its trained weights, frozen; None where the stage has no parent."""
@@ -209,7 +211,7 @@ class Work:
 
     def context(self, job: StageJob, folder: StageFolder) -> BuildContext:
         trained, train = folder.trained, self.dataset.train
-        n_classes = trained["n_classes"] if trained else train.n_classes if train else 0
+        n_classes = trained.n_classes if trained else train.n_classes if train else 0
         return BuildContext(self.dataset.spec, n_classes, self.options, self.backbone)
 
     def backbone(self) -> Any:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.common.errors import RunsError
 from harness.contract.episodes import EpisodeSpec
-from harness.contract.heads import Head
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.reports.marks import marks
 from harness.reports.model import INTERVALS, Cell, History, Mark, Measured, Report, Row, Setting, Table
 from harness.runs import StageFolder
+from harness.runs.records import BenchRecord, StageRecord, TableRecord
 from harness.statistics.intervals import closed_interval, interval
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def build_report(
-    benches: Iterable[tuple[Path, Mapping[str, Any]]], baseline: str | None = None, published: bool = False
+    benches: Iterable[tuple[Path, BenchRecord]], baseline: str | None = None, published: bool = False
 ) -> Report:
     """The report of bench records with their run folders.
 
@@ -33,9 +33,9 @@ def build_report(
     """
     return Report(
         [
-            build_table(output, bench, table, baseline or bench["plan"]["baseline"], published)
+            build_table(output, bench, table, baseline or bench.plan.baseline, published)
             for output, bench in benches
-            for table in bench["tables"]
+            for table in bench.tables
         ]
     )
 
@@ -44,22 +44,20 @@ def build_report(
 class _Group:
     """The records of one stage, a seed each, with their results."""
 
-    records: list[Mapping[str, Any]]
+    records: list[StageRecord]
     results: list[StageResult]
     histories: list[History]
 
     @property
     def shown(self) -> bool:
         """Whether it has a row; else it is there because another stage is trained from it."""
-        return bool(self.records[0].get("shown", True))
+        return self.records[0].shown
 
 
-def build_table(
-    output: Path, bench: Mapping[str, Any], table: Mapping[str, Any], baseline: str | None, published: bool
-) -> Table:
+def build_table(output: Path, bench: BenchRecord, table: TableRecord, baseline: str | None, published: bool) -> Table:
     groups = group_stages(output, table)
     results = {result.key: result for group in groups.values() for result in group.results}
-    parents = {record["key"]: record["parent"] for record in table["stages"]}
+    parents = {record.key: record.parent for record in table.stages}
     rows = [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
     if baseline is not None:
         from harness.reports.comparing import compared
@@ -68,40 +66,40 @@ def build_table(
     if published:
         from harness.reports.published import with_published
 
-        rows = with_published(rows, table, bench["plan"])
+        rows = with_published(rows, table, bench.plan)
     shared, differing = _conditions(rows)
-    elsewhere = table["test_dataset"]
+    elsewhere = table.test_dataset
     return Table(
-        bench=bench["id"],
-        dataset=f"{table['dataset']} → {elsewhere}" if elsewhere else table["dataset"],
+        bench=bench.id,
+        dataset=f"{table.dataset} → {elsewhere}" if elsewhere else table.dataset,
         rows=rows,
         specs=list(dict.fromkeys(spec for row in rows for spec in row.cells)),
         baseline=baseline,
-        notes=table["notes"],
-        data_fingerprint=table["data_fingerprint"],
-        episodes=table["episodes"],
-        plan=bench["plan"],
-        score_on=table.get("score_on", "test"),
+        notes=table.notes,
+        data_fingerprint=table.data_fingerprint,
+        episodes=table.episodes,
+        plan=bench.plan,
+        score_on=table.score_on,
         conditions=shared,
         differing=differing,
     )
 
 
-def group_stages(output: Path, table: Mapping[str, Any]) -> dict[str, _Group]:
+def group_stages(output: Path, table: TableRecord) -> dict[str, _Group]:
     """The stages of a bench's table by the name of their row, with their results.
 
     Raises:
         RunsError: a stage that the record names is no longer whole.
     """
     groups: dict[str, _Group] = {}
-    for record in table["stages"]:
-        group = groups.setdefault(record["row"], _Group([], [], []))
+    for record in table.stages:
+        group = groups.setdefault(record.row, _Group([], [], []))
         group.records.append(record)
-        if record["failure"] is None:
-            folder = StageFolder(output / record["folder"])
-            result = folder.result(record["key"], record["scores"])
+        if record.failure is None:
+            folder = StageFolder(output / record.folder)
+            result = folder.result(record.key, record.scores)
             if result is None:
-                raise RunsError(f"{output / record['folder']} is not whole. Run the bench again")
+                raise RunsError(f"{output / record.folder} is not whole. Run the bench again")
             group.results.append(result)
             if history := folder.metrics:
                 group.histories.append(history)
@@ -110,9 +108,9 @@ def group_stages(output: Path, table: Mapping[str, Any]) -> dict[str, _Group]:
 
 def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: Mapping[str, str | None]) -> Row:
     first = group.records[0]
-    chains = [_chain(record["key"], results, parents) for record in group.records if record["key"] in results]
-    seeds = tuple(record["seed"] for record in group.records if record["key"] in results)
-    failures = [f"seed {r['seed']}: {r['failure']}" for r in group.records if r["failure"] is not None]
+    chains = [_chain(record.key, results, parents) for record in group.records if record.key in results]
+    seeds = tuple(record.seed for record in group.records if record.key in results)
+    failures = [f"seed {r.seed}: {r.failure}" for r in group.records if r.failure is not None]
 
     def costs(attribute: str) -> list[list[float]] | None:
         """Of each seed, what its stages cost; None where one of them is unknown."""
@@ -125,16 +123,16 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
 
     peaks = costs("peak_memory_bytes")
     return Row(
-        label=first["label"],
-        stage=first["stage"],
-        method=first["method"],
+        label=first.label,
+        stage=first.stage,
+        method=first.method,
         name=name,
-        preset=first["preset"],
-        changed={name: first["options"][name] for name in first["changed"]},
-        backbone=first["backbone"],
-        head=str(Head(**first["head"])) if first["head"] else "own",
-        floor=first["floor"],
-        transductive=first["transductive"],
+        preset=first.preset,
+        changed={name: first.options[name] for name in first.changed},
+        backbone=first.backbone,
+        head=str(first.head) if first.head else "own",
+        floor=first.floor,
+        transductive=first.transductive,
         seeds=seeds,
         cells=_cells(group.results) if not failures else {},
         images_seen=mean("images_seen"),

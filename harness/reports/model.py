@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 from harness.common.errors import RunsError
 from harness.contract.episodes import Target
+from harness.contract.plan import BenchPlan
 from harness.contract.results import Score
+from harness.runs.records import EpisodesRecord
 from harness.statistics.comparison import Comparison
 from harness.statistics.intervals import Interval
 
@@ -132,8 +134,8 @@ class Table:
     baseline: str | None
     notes: Sequence[str]  # "partial data (…)"
     data_fingerprint: str
-    episodes: Sequence[Mapping[str, Any]]  # kind, number and fingerprint of each kind of episode
-    plan: Mapping[str, Any]
+    episodes: Sequence[EpisodesRecord]
+    plan: BenchPlan
     score_on: str = "test"  # or "val"
     conditions: Mapping[str, str] = field(default_factory=dict)  # what all rows share
     differing: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)  # condition → value → rows

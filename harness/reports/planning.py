@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.common.errors import HarnessError, UnknownName
 from harness.reports.build import group_stages, measured
 from harness.reports.model import TESTED_ON
+from harness.runs.records import BenchRecord
 from harness.statistics.power import paired_variances, required
 
 
 def requirements(
-    output: Path, bench: Mapping[str, Any], baseline: str | None, difference: float, goal: float
+    output: Path, bench: BenchRecord, baseline: str | None, difference: float, goal: float
 ) -> list[dict[str, Any]]:
     """A dictionary a row and setting: the open episodes that resolve ``difference`` for each number of seeds.
 
@@ -22,9 +22,9 @@ def requirements(
         UnknownName: no row has that name.
     """
     lines = []
-    for table in bench["tables"]:
+    for table in bench.tables:
         groups = group_stages(output, table)
-        name = baseline or bench["plan"]["baseline"]
+        name = baseline or bench.plan.baseline
         if name is None:
             raise HarnessError(f"name the row to compare with: --baseline ROW. Rows: {', '.join(groups)}")
         if name not in groups:
@@ -44,8 +44,8 @@ def requirements(
                 }
                 n_seeds, n_episodes = own.accuracies.shape
                 have = f"{n_episodes} x {n_seeds}"
-                if n_episodes < bench["plan"]["episodes"]:
+                if n_episodes < bench.plan.episodes:
                     have += ", all there are"
-                lines.append({"dataset": table["dataset"], "row": row, "setting": str(spec),
+                lines.append({"dataset": table.dataset, "row": row, "setting": str(spec),
                               "measured (episodes x seeds)": have, **needed})  # fmt: skip
     return lines

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.contract.episodes import EpisodeSpec
+from harness.contract.plan import BenchPlan
 from harness.reports.model import Report, Verdict
+from harness.runs.records import TableRecord
 
 if TYPE_CHECKING:
     from harness.reports.model import Cell, Row
@@ -90,21 +92,21 @@ def verdict(number: Published, row: Row, cell: Cell, obstacles: Sequence[str]) -
     return given(f"{word} ({shown}, allowed ± {100 * bound:.2f})")
 
 
-def with_published(rows: Sequence[Row], table: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Row]:
+def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> list[Row]:
     """The rows with a verdict for every published number of their method and stage on this dataset."""
     obstacles = [
-        *(["scored on val"] if table.get("score_on") == "val" else []),
-        *(["partial data"] if any(note.startswith("partial data") for note in table["notes"]) else []),
-        *([f"tested on {table['test_dataset']}"] if table["test_dataset"] else []),
-        *(["budget"] if plan["budget"] else []),
-        *(["given weights"] if plan["weights"] else []),
-        *(["another head"] if plan["classifier"] != "native" or plan["transform"] or plan["views"] else []),
+        *(["scored on val"] if table.score_on == "val" else []),
+        *(["partial data"] if table.partial else []),
+        *([f"tested on {table.test_dataset}"] if table.test_dataset else []),
+        *(["budget"] if plan.budget else []),
+        *(["given weights"] if plan.weights else []),
+        *(["another head"] if plan.classifier != "native" or plan.transform or plan.views else []),
     ]
     return [
         replace(row, cells={spec: replace(cell, published=tuple(
-            verdict(number, row, cell, [*_own_obstacles(row, number, table["train_on"]), *obstacles])
+            verdict(number, row, cell, [*_own_obstacles(row, number, table.train_on), *obstacles])
             for number in published_numbers()
-            if (number.dataset, number.row) == (table["dataset"], f"{row.method}/{row.stage}")
+            if (number.dataset, number.row) == (table.dataset, f"{row.method}/{row.stage}")
             and (number.spec.n_way, number.spec.k_shot) == (spec.n_way, spec.k_shot)
             and not spec.dirichlet
         )) for spec, cell in row.cells.items()})

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.common.errors import RunsError
-from harness.common.files import read_record, write_json
+from harness.common.files import write_json
+from harness.runs.records import BenchRecord, read
 
 
-def save_bench(output: Path, record: Mapping[str, Any]) -> Path:
+def save_bench(output: Path, record: BenchRecord) -> Path:
     """Keep what a bench asked for, under an ID of its own request: the same bench twice is one file."""
-    path = output / "benches" / f"{record['id']}.json"
-    write_json(path, record)
+    path = output / "benches" / f"{record.id}.json"
+    write_json(path, record.model_dump(mode="json"))
     return path
 
 
-def load_benches(output: Path) -> list[dict[str, Any]]:
+def load_benches(output: Path) -> list[BenchRecord]:
     """The benches of a run folder, oldest first.
 
     Raises:
@@ -26,10 +25,10 @@ def load_benches(output: Path) -> list[dict[str, Any]]:
     paths = sorted((output / "benches").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     if not paths:
         raise RunsError(f"{output} holds no bench. Make one: harness bench --output {output}")
-    return [read_record(path, "id", "plan", "tables") for path in paths]
+    return [read(BenchRecord, path) for path in paths]
 
 
-def find_benches(output: Path, which: str = "last") -> list[dict[str, Any]]:
+def find_benches(output: Path, which: str = "last") -> list[BenchRecord]:
     """The bench of an ID, the ``last`` one, or ``all``, oldest first.
 
     Raises:
@@ -38,13 +37,13 @@ def find_benches(output: Path, which: str = "last") -> list[dict[str, Any]]:
     benches = load_benches(output)
     if which == "all":
         return benches
-    chosen = benches[-1:] if which == "last" else [bench for bench in benches if bench["id"] == which]
+    chosen = benches[-1:] if which == "last" else [bench for bench in benches if bench.id == which]
     if not chosen:
-        raise RunsError(f"no bench {which!r} in {output}. There are: {', '.join(bench['id'] for bench in benches)}")
+        raise RunsError(f"no bench {which!r} in {output}. There are: {', '.join(bench.id for bench in benches)}")
     return chosen
 
 
-def find_bench(output: Path, which: str = "last") -> dict[str, Any]:
+def find_bench(output: Path, which: str = "last") -> BenchRecord:
     """The bench of an ID, or the ``last`` one. Raises RunsError where there is none, or ``all`` are asked for."""
     if which == "all":
         raise RunsError("--bench all is for harness report: give the ID of one bench, or 'last'")

@@ -10,14 +10,14 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from harness.common.errors import RunsError
-from harness.common.files import atomic_write, read_record, remove_unfinished, write_json, write_text
-from harness.contract.episodes import EpisodeSpec
+from harness.common.files import atomic_write, remove_unfinished, write_json, write_text
 from harness.contract.results import Score, StageResult
+from harness.runs.records import ScoreRecord, TrainedRecord, parse, read
 
 if TYPE_CHECKING:
     from harness.contract.learners import Learner
@@ -58,14 +58,10 @@ class StageFolder:
     # ── training ─────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def trained(self) -> Mapping[str, Any] | None:
+    def trained(self) -> TrainedRecord | None:
         """What the training cost and where it ran, or None while there is no trained stage here."""
         path = self.path / "trained.json"
-        return read_record(path, "images_seen", "n_classes", "weights_sha256") if path.exists() else None
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path
+        return read(TrainedRecord, path) if path.exists() else None
 
     @property
     def embeddings(self) -> Path:
@@ -94,7 +90,7 @@ class StageFolder:
         except (ValueError, TypeError, csv.Error):
             raise RunsError(f"{path} is damaged. Delete it to do without the learning curve") from None
 
-    def save_trained(self, learner: Learner, record: Mapping[str, Any]) -> None:
+    def save_trained(self, learner: Learner, record: TrainedRecord) -> None:
         """Keep the weights, then the record that says they are whole; then drop the checkpoints."""
         import torch
         from safetensors.torch import save
@@ -104,9 +100,9 @@ class StageFolder:
             for name, value in learner.state_dict().items()
         }
         content = save(tensors)
-        record = {**record, "weights_sha256": hashlib.sha256(content).hexdigest()}
+        record = record.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
         atomic_write(self.path / "weights.safetensors", lambda file: file.write(content))
-        write_json(self.path / "trained.json", record)
+        write_json(self.path / "trained.json", record.model_dump(mode="json"))
         for checkpoint in self.path.glob("checkpoint-*.pt"):
             checkpoint.unlink()
 
@@ -121,7 +117,8 @@ class StageFolder:
         path = self.path / "weights.safetensors"
         try:
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != (self.trained or {}).get("weights_sha256"):
+            trained = self.trained
+            if trained is None or hashlib.sha256(content).hexdigest() != trained.weights_sha256:
                 raise ValueError("its sha256 is not the one that was recorded")
             learner.load_state_dict(load(content))
         except Exception as error:
@@ -132,16 +129,19 @@ class StageFolder:
     def save_score(self, key: str, score: Score, embed_seconds: float, conditions: Mapping[str, str]) -> None:
         import numpy as np
 
-        about = {
-            "episodes": asdict(score.episodes), "target": score.target,
-            "episodes_fingerprint": score.episodes_fingerprint, "embed_seconds": embed_seconds,
-            "n_classes": score.n_classes, "feature_spread": score.feature_spread, "conditions": dict(conditions),
-        }  # fmt: skip
+        record = ScoreRecord(
+            episodes=score.episodes,
+            target=score.target,
+            episodes_fingerprint=score.episodes_fingerprint,
+            embed_seconds=embed_seconds,
+            n_classes=score.n_classes,
+            feature_spread=score.feature_spread,
+            conditions=dict(conditions),
+        )
+        about = np.array(record.model_dump_json())
         atomic_write(
             self.path / "scores" / f"{key}.npz",
-            lambda file: np.savez(
-                file, accuracies=score.accuracies, classes=score.classes, about=np.array(json.dumps(about))
-            ),
+            lambda file: np.savez(file, accuracies=score.accuracies, classes=score.classes, about=about),
         )
 
     def load_score(self, key: str) -> KeptScore | None:
@@ -156,12 +156,17 @@ class StageFolder:
                 about, accuracies, classes = json.loads(str(file["about"])), file["accuracies"], file["classes"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunsError(f"{path} cannot be read ({error}). Delete it to score again") from None
-        spec = EpisodeSpec(**about["episodes"])
+        record = parse(ScoreRecord, about, path)
         score = Score(
-            spec, about["target"], about["episodes_fingerprint"], accuracies, classes, about["n_classes"],
-            about.get("feature_spread"),
-        )  # fmt: skip
-        return KeptScore(score, about["embed_seconds"], about.get("conditions", {}))
+            record.episodes,
+            record.target,
+            record.episodes_fingerprint,
+            accuracies,
+            classes,
+            record.n_classes,
+            record.feature_spread,
+        )
+        return KeptScore(score, record.embed_seconds, record.conditions)
 
     def result(self, key: str, score_keys: Sequence[str]) -> StageResult | None:
         """The stage with all of these scores, or None if something is still to be done."""
@@ -173,12 +178,12 @@ class StageFolder:
         return StageResult(
             key=key,
             scores=tuple(each.score for each in done),
-            images_seen=trained["images_seen"],
-            fit_seconds=trained["fit_seconds"],
+            images_seen=trained.images_seen,
+            fit_seconds=trained.fit_seconds,
             embed_seconds=max((each.embed_seconds for each in done), default=0.0),
-            peak_memory_bytes=trained["peak_memory_bytes"],
-            conditions=_of_both(trained["conditions"], [each.conditions for each in done]),
-            flops=trained["flops"],
+            peak_memory_bytes=trained.peak_memory_bytes,
+            conditions=_of_both(trained.conditions, [each.conditions for each in done]),
+            flops=trained.flops,
         )
 
     # ── what went wrong ──────────────────────────────────────────────────────────────────────────

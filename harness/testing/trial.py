@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from harness.bench.bench import bench
-from harness.bench.plan import BenchPlan
 from harness.catalogue.catalogue import Catalogue
 from harness.contract.data import Dataset
 from harness.contract.hooks import hookimpl
 from harness.contract.methods import MethodSpec
+from harness.contract.plan import BenchPlan
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.executor import Emit, Ready
 from harness.execution.job import StageJob
@@ -110,7 +110,8 @@ class Trial:
         if "images" not in self._spec.options.model_fields or "images" in self._options:
             return None
         for job in self._jobs:
-            seen = (StageFolder(job.folder).trained or {})["images_seen"]
+            trained = StageFolder(job.folder).trained
+            seen = trained.images_seen if trained else 0
             if seen and not IMAGES <= seen < 2 * IMAGES:
                 return f"asked for {IMAGES:,} images, {job.stage} counts {seen:,}: hand its options to the trainer"
         return None

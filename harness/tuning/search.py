@@ -14,7 +14,6 @@ values again, and half a line makes a journal unreadable.
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -24,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 from harness.bench.bench import bench
 from harness.bench.entries import Entry, entries
 from harness.bench.events import BenchStarted
-from harness.bench.plan import BenchPlan
 from harness.bench.table import data_source
 from harness.common.errors import HarnessError
-from harness.common.files import read_record, write_json, write_text
+from harness.common.files import write_json, write_text
+from harness.contract.plan import BenchPlan
 from harness.execution.events import Note
 from harness.runs import StageFolder, digest
+from harness.runs.records import SearchRecord, SettingRecord, StageRecord, TrialRecord, read
 from harness.tuning.space import Choices, Space, as_json, propose, require_optuna
 
 if TYPE_CHECKING:
@@ -51,27 +51,19 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One choice of values and what it reached on validation episodes. Accuracies are fractions."""
-
-    number: int
-    values: Mapping[str, Any]  # label.option → value
-    accuracy: float | None  # mean over settings and seeds: what is maximised; None: it failed
-    settings: Mapping[str, Mapping[str, float]]  # "5-way 1-shot" → mean and half_width (95 %, closed)
-    failure: str | None = None
-
-
-@dataclass(frozen=True)
 class Found:
     """A search that is done."""
 
     folder: Path
     row: str  # LABEL/STAGE, or LABEL where there is one stage
-    trials: Sequence[Trial]
-    about: Mapping[str, Any]  # what search.json says beside the trials
+    record: SearchRecord
 
     @property
-    def best(self) -> Trial | None:
+    def trials(self) -> Sequence[TrialRecord]:
+        return self.record.trials
+
+    @property
+    def best(self) -> TrialRecord | None:
         """The trial of the highest accuracy, the first of equals; None where all failed."""
         done = [trial for trial in self.trials if trial.accuracy is not None]
         return max(done, key=lambda trial: (trial.accuracy, -trial.number), default=None)
@@ -108,19 +100,17 @@ def tune(
     source = data_source(plan, plan.dataset[0], root)
     dataset = source.open(catalogue)
     entry = _entry(plan, {}, catalogue)
-    about = {
-        "plan": plan.model_dump(mode="json"),
-        "space": {
-            name: {"kind": type(space).__name__.lower(), **asdict(space)} for name, space in search.space.items()
-        },
-        "stage": search.stage,
-        "seed": search.seed,
-        "data_fingerprint": dataset.fingerprint,
-        "validation_classes": source.scored(dataset).n_classes,
-        "versions": {stage.name: stage.version for stage in entry.method.stages(entry.options)},
-    }
-    about = json.loads(json.dumps(about))  # as it will be read again
-    folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{_identity(about)}"
+    spaces = {name: {"kind": type(space).__name__.lower(), **asdict(space)} for name, space in search.space.items()}
+    record = SearchRecord(
+        plan=plan,
+        space=spaces,
+        stage=search.stage,
+        seed=search.seed,
+        data_fingerprint=dataset.fingerprint,
+        validation_classes=source.scored(dataset).n_classes,
+        versions={stage.name: stage.version for stage in entry.method.stages(entry.options)},
+    )
+    folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{_identity(record)}"
     with _alone(folder):
         trials = _trials(folder)
         while len(trials) < n_trials:
@@ -131,16 +121,16 @@ def tune(
                 break
             tried = _try(len(trials), chosen, search, catalogue, executor, output, root, observe)
             trials.extend(tried)
-            _keep(folder, about, trials)
+            _keep(folder, record, trials)
             for trial in tried:
                 observe(Note(f"trial {trial.number + 1} of {n_trials}: {_line(trial)}"))
-        found = Found(folder, _row(search, entry), trials, about)
+        found = Found(folder, _row(search, entry), record.model_copy(update={"trials": tuple(trials)}))
         _conclude(found, search)
         return found
 
 
 def _next_values(
-    search: Search, trials: Sequence[Trial], count: int, start: Mapping[str, Any] | None
+    search: Search, trials: Sequence[TrialRecord], count: int, start: Mapping[str, Any] | None
 ) -> list[Mapping[str, Any]]:
     """Up to ``count`` choices of values to try next; ``start`` is one of them. Fewer where the space has no more."""
     tried = [(trial.values, trial.accuracy) for trial in trials]
@@ -162,7 +152,7 @@ def _try(
     output: Path,
     root: Path,
     observe: Callable[[Any], None],
-) -> list[Trial]:
+) -> list[TrialRecord]:
     """Trials ``first``, ``first`` + 1, …: one bench on the validation classes, of which a row a trial is asked for."""
     plan = search.plan
     label = _entry(plan, {}, catalogue).label
@@ -184,24 +174,24 @@ def _try(
             observe(event)
 
     record = bench(together, catalogue, executor, output, root, pass_on, keep=False, check=False)
-    stages = record["tables"][0]["stages"]
+    stages = record.tables[0].stages
     return [
-        _trial(number, values, [stage for stage in stages if stage["row"] == row], output)
+        _trial(number, values, [stage for stage in stages if stage.row == row], output)
         for number, (values, row) in enumerate(zip(chosen, rows, strict=True), first)
     ]
 
 
-def _trial(number: int, values: Mapping[str, Any], stages: Sequence[Mapping[str, Any]], output: Path) -> Trial:
+def _trial(number: int, values: Mapping[str, Any], stages: Sequence[StageRecord], output: Path) -> TrialRecord:
     """What became of a trial's row, a stage a seed."""
-    failures = [f"seed {stage['seed']}: {stage['failure']}" for stage in stages if stage["failure"]]
+    failures = [f"seed {stage.seed}: {stage.failure}" for stage in stages if stage.failure]
     if failures:
-        return Trial(number, values, None, {}, "; ".join(failures))
+        return TrialRecord(number=number, values=values, accuracy=None, settings={}, failure="; ".join(failures))
     settings = _settings(stages, output)
-    accuracy = sum(setting["mean"] for setting in settings.values()) / len(settings)
-    return Trial(number, values, accuracy, settings)
+    accuracy = sum(setting.mean for setting in settings.values()) / len(settings)
+    return TrialRecord(number=number, values=values, accuracy=accuracy, settings=settings)
 
 
-def _settings(stages: Sequence[Mapping[str, Any]], output: Path) -> dict[str, dict[str, float]]:
+def _settings(stages: Sequence[StageRecord], output: Path) -> dict[str, SettingRecord]:
     """Mean accuracy and closed interval in each setting, over the seeds of a stage."""
     import numpy as np
 
@@ -209,14 +199,14 @@ def _settings(stages: Sequence[Mapping[str, Any]], output: Path) -> dict[str, di
 
     by_seed: dict[str, list[np.ndarray]] = {}
     for stage in stages:
-        for key in stage["scores"]:
-            kept = StageFolder(output / stage["folder"]).load_score(key)
+        for key in stage.scores:
+            kept = StageFolder(output / stage.folder).load_score(key)
             if kept is not None and kept.score.target == "closed":
                 by_seed.setdefault(str(kept.score.episodes), []).append(kept.score.accuracies)
     found = {}
     for setting, accuracies in by_seed.items():
-        each = closed_interval(np.mean(accuracies, axis=0))
-        found[setting] = {"mean": float(each.mean), "half_width": float(each.half_width)}
+        closed = closed_interval(np.mean(accuracies, axis=0))
+        found[setting] = SettingRecord(mean=float(closed.mean), half_width=float(closed.half_width))
     return found
 
 
@@ -284,9 +274,11 @@ def _own_values(search: Search, entry: Entry) -> dict[str, Any] | None:
     return values if all(values[name] in space for name, space in search.space.items()) else None
 
 
-def _identity(about: Mapping[str, Any]) -> str:
-    plan = {name: value for name, value in about["plan"].items() if name not in MACHINE}
-    return digest({**about, "plan": plan})[:12]
+def _identity(record: SearchRecord) -> str:
+    """A digest of what is searched, whatever it runs on."""
+    about = record.model_dump(mode="json", exclude={"trials", "format"})
+    about["plan"] = {name: value for name, value in about["plan"].items() if name not in MACHINE}
+    return digest(about)[:12]
 
 
 # ── the record ────────────────────────────────────────────────────────────────────────────────────
@@ -310,16 +302,14 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _trials(folder: Path) -> list[Trial]:
+def _trials(folder: Path) -> list[TrialRecord]:
     path = folder / "search.json"
-    try:
-        return [Trial(**trial) for trial in read_record(path, "trials")["trials"]] if path.exists() else []
-    except TypeError:
-        raise HarnessError(f"{path} is damaged. Delete it and run the same command again") from None
+    return list(read(SearchRecord, path).trials) if path.exists() else []
 
 
-def _keep(folder: Path, about: Mapping[str, Any], trials: Sequence[Trial]) -> None:
-    write_json(folder / "search.json", {**about, "trials": [asdict(trial) for trial in trials]})
+def _keep(folder: Path, record: SearchRecord, trials: Sequence[TrialRecord]) -> None:
+    whole = record.model_copy(update={"trials": tuple(trials)})
+    write_json(folder / "search.json", whole.model_dump(mode="json"))
 
 
 def _conclude(found: Found, search: Search) -> None:
@@ -331,7 +321,7 @@ def _conclude(found: Found, search: Search) -> None:
             "trial": trial.number + 1,
             **{name: as_json(value) for name, value in trial.values.items()},
             "accuracy": trial.accuracy,
-            **{setting: numbers["mean"] for setting, numbers in trial.settings.items()},
+            **{setting: numbers.mean for setting, numbers in trial.settings.items()},
             "failure": trial.failure,
         }
         for trial in found.trials
@@ -350,6 +340,6 @@ def as_toml(plan: BenchPlan, settings: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", "[set]", *options, *unset, ""])
 
 
-def _line(trial: Trial) -> str:
+def _line(trial: TrialRecord) -> str:
     values = ", ".join(f"{name}={as_json(value)}" for name, value in trial.values.items())
     return f"{values}: {f'{100 * trial.accuracy:.2f} %' if trial.accuracy is not None else f'failed ({trial.failure})'}"

@@ -41,13 +41,13 @@ def table(record, runs, catalogue):
 @pytest.mark.learn2learn
 def test_every_stage_has_a_row_scored_on_the_same_episodes(run_bench):
     record = run_bench(methods=("rfs", "skd", "protonet"), floors=True, set=dict(PROTO))
-    stages = record["tables"][0]["stages"]
-    assert [stage["row"] for stage in stages] == [
+    stages = record.tables[0].stages
+    assert [stage.row for stage in stages] == [
         "pixels", "untrained", "rfs/simple", "rfs/distill-1", "skd/gen0", "skd/gen1", "protonet",
     ]  # fmt: skip
-    assert all(stage["failure"] is None for stage in stages)
-    kinds = record["tables"][0]["episodes"]
-    assert [(kind["target"], kind["k_shot"]) for kind in kinds] == [
+    assert all(stage.failure is None for stage in stages)
+    kinds = record.tables[0].episodes
+    assert [(kind.target, kind.k_shot) for kind in kinds] == [
         ("closed", 1), ("closed", 5), ("open", 1), ("open", 5),
     ]  # fmt: skip
 
@@ -129,13 +129,13 @@ def test_another_classifier_trains_nothing(run_bench, tmp_path):
     record = run_bench(observe=events.append, classifier="cosine", episodes=30, train=False)
     assert weights(tmp_path / "runs") == before
     assert not happened(events, EpochDone)
-    assert {stage["head"]["classifier"] for stage in record["tables"][0]["stages"]} == {"cosine"}
+    assert {stage.head["classifier"] for stage in record.tables[0].stages} == {"cosine"}
 
 
 def test_scoring_only_makes_a_failed_row_of_what_is_not_trained(run_bench):
     run_bench(methods=("rfs",), set={"rfs.generations": 0})
     record = run_bench(methods=("rfs",), train=False)
-    assert [stage["failure"] for stage in record["tables"][0]["stages"]] == [
+    assert [stage.failure for stage in record.tables[0].stages] == [
         None,
         "it is not trained: run its bench again",
     ]
@@ -150,11 +150,11 @@ def test_seeds_share_episodes_and_differ_in_weights(run_bench, tmp_path):
     record = run_bench(seeds=(0, 1))
     assert len(set(weights(tmp_path / "runs").values())) == 4
     fingerprints = set()
-    for stage in record["tables"][0]["stages"]:
-        for key in stage["scores"]:
-            with np.load(tmp_path / "runs" / stage["folder"] / "scores" / f"{key}.npz") as kept:
+    for stage in record.tables[0].stages:
+        for key in stage.scores:
+            with np.load(tmp_path / "runs" / stage.folder / "scores" / f"{key}.npz") as kept:
                 fingerprints.add(json.loads(str(kept["about"]))["episodes_fingerprint"])
-    assert len(fingerprints) == len(record["tables"][0]["episodes"])
+    assert len(fingerprints) == len(record.tables[0].episodes)
 
 
 def test_a_stage_that_fails_is_a_row_and_so_are_its_children(run_bench, catalogue, tmp_path):
@@ -216,15 +216,15 @@ def test_a_loop_of_its_own_is_no_floor_and_has_a_peak_of_its_own(run_bench, cata
 def test_a_budget_gives_every_stage_the_same_images(run_bench, tmp_path):
     record = run_bench(methods=("rfs", "skd"), budget=1280)
     seen = {
-        stage["row"]: json.loads((tmp_path / "runs" / stage["folder"] / "trained.json").read_text())["images_seen"]
-        for stage in record["tables"][0]["stages"]
+        stage.row: json.loads((tmp_path / "runs" / stage.folder / "trained.json").read_text())["images_seen"]
+        for stage in record.tables[0].stages
     }
     assert set(seen.values()) == {1280}, seen
 
 
 def test_trainval_trains_on_more_classes(run_bench, tmp_path):
     record = run_bench(train_on="trainval", methods=("rfs",), set={"rfs.generations": 0})
-    folder = tmp_path / "runs" / record["tables"][0]["stages"][0]["folder"]
+    folder = tmp_path / "runs" / record.tables[0].stages[0].folder
     assert json.loads((folder / "trained.json").read_text())["n_classes"] == 14
 
 
@@ -232,7 +232,7 @@ def test_best_val_selection_keeps_the_weights_that_did_best_on_validation_episod
     events = []
     settings = {"rfs.selection": "best-val", "rfs.generations": 0, "rfs.learning_rate": 1.0}
     record = run_bench(observe=events.append, set=settings, budget=192 * 3)
-    folder = tmp_path / "runs" / record["tables"][0]["stages"][0]["folder"]
+    folder = tmp_path / "runs" / record.tables[0].stages[0].folder
     with (folder / "metrics.csv").open() as file:
         measured = [float(line["val_accuracy"]) for line in csv.DictReader(file)]
     assert max(measured) > measured[-1], measured  # else the last epoch would do
@@ -262,9 +262,9 @@ def test_validation_classes_too_few_for_episodes_hinder_no_training(run_bench, c
 
     catalogue.add("few", Plugin())
     record = run_bench(dataset=("few",))
-    assert [stage["failure"] for stage in record["tables"][0]["stages"]] == [None, None]
+    assert [stage.failure for stage in record.tables[0].stages] == [None, None]
     record = run_bench(dataset=("few",), set={"rfs.selection": "best-val"})
-    assert "n_way is 1" in record["tables"][0]["stages"][0]["failure"]
+    assert "n_way is 1" in record.tables[0].stages[0].failure
 
 
 def test_the_global_random_state_is_left_alone(run_bench):
@@ -294,14 +294,14 @@ class Transductive:
 def test_a_transductive_head_is_scored_with_unbalanced_queries_too(run_bench, catalogue, tmp_path):
     catalogue.add("transductive", Transductive())
     record = run_bench(classifier="refined", set={"rfs.generations": 0}, shots=(1,))
-    kinds = [(kind["k_shot"], kind["dirichlet"], kind["target"]) for kind in record["tables"][0]["episodes"]]
+    kinds = [(kind.k_shot, kind.dirichlet, kind.target) for kind in record.tables[0].episodes]
     assert (1, 2.0, "closed") in kinds
-    assert len({len(stage["scores"]) for stage in record["tables"][0]["stages"]}) == 1  # all rows, to compare them
+    assert len({len(stage.scores) for stage in record.tables[0].stages}) == 1  # all rows, to compare them
     text = catalogue.reporter("markdown").render(build_report([(tmp_path / "runs", record)]))
     assert "Dirichlet" in text
     assert "refined, l2 (transductive)" in text
     record = run_bench(set={"rfs.generations": 0}, shots=(1,), train=False)
-    assert not any(kind["dirichlet"] for kind in record["tables"][0]["episodes"])
+    assert not any(kind.dirichlet for kind in record.tables[0].episodes)
 
 
 def test_a_random_split_of_ones_own_classes_is_written_down_and_used_again(run_bench, tmp_path):
@@ -315,8 +315,8 @@ def test_a_random_split_of_ones_own_classes_is_written_down_and_used_again(run_b
     first = run_bench(**values, split="50/0/50", split_seed=3)
     again = run_bench(**values, split="50/0/50", split_seed=3)
     other = run_bench(**values, split="50/0/50", split_seed=4)
-    assert (first["plan"]["split"], first["plan"]["split_seed"]) == ("50/0/50", 3)
-    assert first["tables"][0]["notes"] == ["classes split at random 50/0/50 (seed 3): 6 base, 6 novel"]
-    fingerprints = [record["tables"][0]["data_fingerprint"] for record in (first, again, other)]
+    assert (first.plan.split, first.plan.split_seed) == ("50/0/50", 3)
+    assert first.tables[0].notes == ("classes split at random 50/0/50 (seed 3): 6 base, 6 novel",)
+    fingerprints = [record.tables[0].data_fingerprint for record in (first, again, other)]
     assert fingerprints[0] == fingerprints[1] != fingerprints[2]
-    assert [stage["failure"] for stage in first["tables"][0]["stages"]] == [None, None]
+    assert [stage.failure for stage in first.tables[0].stages] == [None, None]

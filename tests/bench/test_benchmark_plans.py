@@ -10,8 +10,9 @@ import pytest
 
 from harness.bench.bench import bench
 from harness.bench.entries import entries
-from harness.bench.plan import BenchPlan, load_plan
+from harness.bench.plan import load_plan
 from harness.common.errors import HarnessError
+from harness.contract.plan import BenchPlan
 from harness.execution.factory import make_executor
 from harness.reports.build import build_report
 
@@ -201,6 +202,6 @@ def test_a_table_of_validation_classes_says_so_and_has_other_episodes(run_bench,
     texts = [catalogue.reporter("markdown").render(build_report([(tmp_path / "runs", record)])) for record in records]
     assert "scored on the validation classes" in texts[0]
     assert "validation" not in texts[1]
-    kinds = [{each["fingerprint"] for each in record["tables"][0]["episodes"]} for record in records]
+    kinds = [{each.fingerprint for each in record.tables[0].episodes} for record in records]
     assert not kinds[0] & kinds[1]
-    assert [record["tables"][0]["n_test_classes"] for record in records] == [6, 7]
+    assert [record.tables[0].n_test_classes for record in records] == [6, 7]

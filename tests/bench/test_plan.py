@@ -9,8 +9,9 @@ import pytest
 
 from harness.bench.entries import entries
 from harness.bench.notation import comma_list, parse_budget, parse_setting, parse_settings
-from harness.bench.plan import BenchPlan, load_plan, validated
+from harness.bench.plan import load_plan, validated
 from harness.common.errors import HarnessError, UnknownName
+from harness.contract.plan import BenchPlan
 from harness.contract.presets import resolve
 
 

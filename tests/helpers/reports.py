@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import torch
 
-from harness.bench.plan import BenchPlan
+from harness.bench.table import episodes_record
 from harness.catalogue.catalogue import Catalogue
 from harness.contract.data import Split
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
+from harness.contract.plan import BenchPlan
 from harness.contract.results import Score
 from harness.episodes.sampler import sample_episodes
 from harness.reports.build import build_report
 from harness.reports.formats.markdown import main_rows
 from harness.runs import StageFolder, digest, load_benches, save_bench
+from harness.runs.records import BenchRecord, StageRecord, TableRecord, TrainedRecord
 
 CATALOGUE = Catalogue.discover()
 SPECS = (EpisodeSpec(5, 1, 5), EpisodeSpec(5, 5, 5))
@@ -29,6 +30,12 @@ def split(n_classes=20, n_images=60):
     images = np.zeros((n_classes * n_images, 1, 1, 3), np.uint8)
     labels = np.repeat(np.arange(n_classes), n_images)
     return Split("test", images, labels, tuple(f"c{i}" for i in range(n_classes)), "the test split")
+
+
+def trained_record(**values):
+    """What a training cost, with these values; all else is nothing."""
+    nothing = {"label": "x", "images_seen": 0, "fit_seconds": 0.0, "flops": 0, "peak_memory_bytes": 0, "n_classes": 1}
+    return TrainedRecord(**{**nothing, "conditions": {}, **values})
 
 
 class Bench:
@@ -62,7 +69,9 @@ class Bench:
             scores = []
             if failure is None:
                 own = conditions[i] if isinstance(conditions, list) else conditions
-                folder.save_trained(torch.nn.Linear(1, 1), {**cost, "n_classes": 64, "conditions": own, "label": label})
+                folder.save_trained(
+                    torch.nn.Linear(1, 1), TrainedRecord(**cost, n_classes=64, conditions=own, label=label)
+                )
                 if history:
                     folder.save_metrics(history)
                 for some in self.episodes:
@@ -80,24 +89,29 @@ class Bench:
                     )
                     scores.append(digest([key, some.fingerprint]))
                     folder.save_score(scores[-1], score, 1.0, scored_under)
-            self.stages.append({
-                "label": label, "method": label, "stage": stage or label, "row": name, "preset": "paper", "changed": [],
-                "floor": False, "transductive": False, "backbone": "resnet12", "head": asdict(Head("cosine")),
-                "options": {}, "seed": seed, "key": key, "parent": digest([parent, seed]) if parent else None,
-                "folder": str(folder.path.relative_to(self.output)), "scores": scores, "failure": failure, **about,
-            })  # fmt: skip
+            fields = {
+                "label": label, "method": label, "stage": stage or label, "row": name, "preset": "paper", "changed": (),
+                "floor": False, "transductive": False, "backbone": "resnet12", "head": Head("cosine"), "options": {},
+                "seed": seed, "key": key, "parent": digest([parent, seed]) if parent else None,
+                "folder": str(folder.path.relative_to(self.output)), "scores": tuple(scores), "failure": failure,
+            }  # fmt: skip
+            self.stages.append(StageRecord(**{**fields, **about}))
         return self
 
     def save(self, bench_id="abc123"):
-        table = {
-            "dataset": self.dataset, "test_dataset": None, "train_on": self.plan.train_on, "notes": list(self.notes),
-            "data_fingerprint": "d" * 64, "score_on": "test", "n_test_classes": self.split.n_classes,
-            "episodes": [{**asdict(e.spec), "target": e.target, "n": len(e), "fingerprint": e.fingerprint}
-                         for e in self.episodes],
-            "stages": self.stages,
-        }  # fmt: skip
-        save_bench(self.output, {"id": bench_id, "created": "now", "plan": self.plan.model_dump(mode="json"),
-                                 "tables": [table]})  # fmt: skip
+        table = TableRecord(
+            dataset=self.dataset,
+            test_dataset=None,
+            train_on=self.plan.train_on,
+            notes=self.notes,
+            partial=any(note.startswith("partial data") for note in self.notes),
+            data_fingerprint="d" * 64,
+            score_on="test",
+            n_test_classes=self.split.n_classes,
+            episodes=tuple(map(episodes_record, self.episodes)),
+            stages=tuple(self.stages),
+        )
+        save_bench(self.output, BenchRecord(id=bench_id, created="now", plan=self.plan, tables=(table,)))
         return self
 
     def report(self, **about):
@@ -115,9 +129,9 @@ class Bench:
 def closed(bench, name, seed=0, k_shot=1, target="closed"):
     """The accuracies that a stage's folder holds, read without the code under test."""
     for stage in bench.stages:
-        if (stage["row"], stage["seed"]) == (name, seed):
-            for key in stage["scores"]:
-                with np.load(bench.output / stage["folder"] / "scores" / f"{key}.npz") as file:
+        if (stage.row, stage.seed) == (name, seed):
+            for key in stage.scores:
+                with np.load(bench.output / stage.folder / "scores" / f"{key}.npz") as file:
                     about = json.loads(str(file["about"]))
                     if (about["target"], about["episodes"]["k_shot"]) == (target, k_shot):
                         return file["accuracies"]

@@ -114,10 +114,7 @@ def test_students_are_freshly_initialised(run_bench, tmp_path):
     record = run_bench(
         methods=("rfs",), budget=16, set={"rfs.generations": 2, "rfs.learning_rate": 1e-30, "rfs.batch_size": 16}
     )
-    found = [
-        load_file(tmp_path / "runs" / stage["folder"] / "weights.safetensors")
-        for stage in record["tables"][0]["stages"]
-    ]
+    found = [load_file(tmp_path / "runs" / stage.folder / "weights.safetensors") for stage in record.tables[0].stages]
     name = "backbone.blocks.1.0.weight"
     simple, first, second = (weights[name] for weights in found)
     assert simple.std() > 0
@@ -129,9 +126,9 @@ def test_the_second_student_learns_from_the_first(run_bench, tmp_path, catalogue
     """What distill-2 recorded as its distillation loss is that between its own weights and distill-1's."""
     settings = {"rfs.generations": 2, "rfs.learning_rate": 1e-30, "rfs.batch_size": 16}
     record = run_bench(methods=("rfs",), budget=16, set=settings)
-    keys = [(stage["key"], stage["parent"]) for stage in record["tables"][0]["stages"]]
+    keys = [(stage.key, stage.parent) for stage in record.tables[0].stages]
     assert [parent for _, parent in keys] == [None, keys[0][0], keys[1][0]]
-    folders = [tmp_path / "runs" / stage["folder"] for stage in record["tables"][0]["stages"]]
+    folders = [tmp_path / "runs" / stage.folder for stage in record.tables[0].stages]
     header, line = (folders[2] / "metrics.csv").read_text().splitlines()
     recorded = dict(zip(header.split(","), line.split(","), strict=True))
 

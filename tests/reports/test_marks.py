@@ -90,10 +90,10 @@ def test_the_run_record_has_the_marks_of_every_stage(record, tmp_path):
 
 def test_the_spread_of_features_is_kept_with_each_score(record, tmp_path, tiny):
     spreads = {}
-    for stage in record["tables"][0]["stages"]:
-        for key in stage["scores"]:
-            with np.load(tmp_path / "runs" / stage["folder"] / "scores" / f"{key}.npz") as file:
-                spreads.setdefault(stage["row"], []).append(json.loads(str(file["about"]))["feature_spread"])
+    for stage in record.tables[0].stages:
+        for key in stage.scores:
+            with np.load(tmp_path / "runs" / stage.folder / "scores" / f"{key}.npz") as file:
+                spreads.setdefault(stage.row, []).append(json.loads(str(file["about"]))["feature_spread"])
     assert spreads["collapsed"] == [0.0] * 4
     images = tiny.test.images.reshape(len(tiny.test), -1) / 255.0
     expected = np.sqrt(images.var(axis=0).sum() / (images**2).sum(axis=1).mean())

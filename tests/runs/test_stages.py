@@ -19,6 +19,7 @@ from harness.execution.events import JobDone
 from harness.runs import StageFolder, find_benches, score_key
 from harness.training.events import EpochDone
 from tests.helpers.bench import happened, weights
+from tests.helpers.reports import trained_record
 
 
 def test_damaged_weights_are_told_and_not_used(run_bench, tmp_path):
@@ -42,7 +43,7 @@ from harness.bench.bench import bench
 from harness.training.events import EpochDone
 from harness.execution.events import JobEvent
 from harness.execution.factory import make_executor
-from harness.bench.plan import BenchPlan
+from harness.contract.plan import BenchPlan
 from harness.catalogue.catalogue import Catalogue
 
 catalogue = Catalogue.discover()
@@ -117,7 +118,7 @@ def test_a_record_that_is_cut_off_is_told_in_one_line(run_bench, tmp_path, name,
         run_bench()
     assert "\n" not in str(error.value)
     path.unlink()
-    assert all(stage["failure"] is None for stage in run_bench()["tables"][0]["stages"])
+    assert all(stage.failure is None for stage in run_bench().tables[0].stages)
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "{", "3"])
@@ -144,7 +145,7 @@ def test_weights_that_share_memory_are_kept(tmp_path):
     network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
     network[1].weight = network[0].weight
     folder = StageFolder(tmp_path / "stage")
-    folder.save_trained(network, {"images_seen": 0, "n_classes": 3})
+    folder.save_trained(network, trained_record(n_classes=3))
     other = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
     folder.load_weights(other)
     assert torch.equal(other[1].weight, network[0].weight)

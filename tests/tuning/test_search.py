@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.bench.plan import BenchPlan, load_plan
+from harness.bench.plan import load_plan
 from harness.cli.tune import searched, summary
 from harness.common.errors import HarnessError
 from harness.contract.hooks import hookimpl
+from harness.contract.plan import BenchPlan
 from harness.execution.events import JobStarted, Note
 from harness.execution.factory import make_executor
 from harness.execution.source import DataSource
@@ -242,7 +243,7 @@ def test_the_novel_classes_are_never_opened(run_tune, run_bench, catalogue, tiny
     assert all(trial.failure is None for trial in found.trials)
     assert DataSource("changed", Path(), score_on="val").open(catalogue).test is None
     record = run_bench(methods=("skd",), dataset=("changed",))  # the guard works
-    assert "the novel classes were opened" in record["tables"][0]["stages"][0]["failure"]
+    assert "the novel classes were opened" in record.tables[0].stages[0].failure
 
 
 def test_a_dataset_without_validation_classes_is_refused(run_tune, catalogue, tiny, tmp_path):

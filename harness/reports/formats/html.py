@@ -74,7 +74,7 @@ def _section(table: Table, number: int) -> dict[str, Any]:
         "costs": [{"method": row.name, "preset": preset(row) if row.preset else "-", **costs(row)}
                   for row in table.rows],
         "conditions": conditions(table),
-        "plan": json.dumps(table.plan, indent=2, sort_keys=True, ensure_ascii=False),
+        "plan": json.dumps(table.plan.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False),
         "plots": [
             {"name": plot.name, "caption": plot.caption, "svg": markupsafe.Markup(inline_svg(plot, f"t{number}-"))}
             for plot in plots(table, INK, PAPER)

@@ -197,17 +197,13 @@ def about_differences(table: Table) -> str:
 
 def counts(table: Table, target: str) -> str:
     """``600 of 5-way 1-shot; 600 of 5-way 5-shot``."""
-    return "; ".join(f"{each['n']} of {spec_of(each)}" for each in table.episodes if each["target"] == target)
-
-
-def spec_of(episodes: Mapping[str, Any]) -> EpisodeSpec:
-    return EpisodeSpec(episodes["n_way"], episodes["k_shot"], episodes["n_query"], episodes["dirichlet"])
+    return "; ".join(f"{each.n} of {each.spec}" for each in table.episodes if each.target == target)
 
 
 def conditions(table: Table) -> list[str]:
     """What the numbers hold under, a line each."""
     plan = table.plan
-    seeds = plan["seeds"]
+    seeds = plan.seeds
     over_seeds = f", and over the {len(seeds)} seeds" if len(seeds) > 2 else ""
     presets: dict[str, dict[str, Any]] = {}
     for row in table.rows:
@@ -219,8 +215,8 @@ def conditions(table: Table) -> list[str]:
         "accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes, drawn with replacement from "
         f"this very test set{over_seeds}; the open interval (new images) and the class interval (new classes) are in "
         "--format csv, json and html; bold: the highest of its column, which proves nothing by itself",
-        f"episodes, the same for all rows: {counts(table, 'closed')}; {plan['queries']} queries a class, "
-        f"episode seed {plan['episode_seed']}",
+        f"episodes, the same for all rows: {counts(table, 'closed')}; {plan.queries} queries a class, "
+        f"episode seed {plan.episode_seed}",
         f"training seeds: {', '.join(map(str, seeds))}"
         + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
         f"presets: {shown or '-'}",
@@ -230,12 +226,12 @@ def conditions(table: Table) -> list[str]:
         f"fingerprints: data {table.data_fingerprint[:16]}; closed episodes {prints['closed']}"
         + (f"; open episodes {prints['open']}" if prints["open"] else ""),
     ]
-    if plan["train_on"] != "train":
+    if plan.train_on != "train":
         lines.append("trained on the training and validation classes")
-    if plan["budget"]:
-        lines.append(f"budget: {plan['budget']:,} images a stage")
-    if plan["weights"]:
-        lines.append(f"every backbone started from {plan['weights']}")
+    if plan.budget:
+        lines.append(f"budget: {plan.budget:,} images a stage")
+    if plan.weights:
+        lines.append(f"every backbone started from {plan.weights}")
     lines.append("; ".join([f"bench {table.bench}", *(f"{name} {value}" for name, value in table.conditions.items())]))
     for name, values in table.differing.items():
         lines.append(f"{name} differs: " + "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items()))
@@ -265,7 +261,7 @@ def _changes(changed: Mapping[str, Any]) -> str:
 
 
 def _fingerprints(table: Table, target: str) -> str:
-    return ", ".join(each["fingerprint"][:8] for each in table.episodes if each["target"] == target)
+    return ", ".join(each.fingerprint[:8] for each in table.episodes if each.target == target)
 
 
 def _grid(rows: Sequence[Mapping[str, str]]) -> str:
