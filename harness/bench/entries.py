@@ -13,6 +13,7 @@ from harness.common.errors import HarnessError, UnknownName
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.methods import MethodSpec
+from harness.contract.names import MethodReference, OptionName
 from harness.contract.options import MethodOptions
 from harness.contract.plan import NATIVE, PRETRAINED, BenchPlan
 from harness.contract.presets import find_preset, resolve
@@ -92,10 +93,10 @@ def _by_label(settings: Mapping[str, Any], labels: Sequence[str], flag: str) -> 
     """``{"skd.alpha": 2}`` as ``{"skd": {"alpha": 2}}``, with an entry for every label."""
     found: dict[str, dict[str, Any]] = {label: {} for label in labels}
     for key, value in settings.items():
-        label, _, option = key.partition(".")
-        if label not in found:
-            raise UnknownName(f"label in {flag}", label, labels, "Labels")
-        found[label][option] = value
+        name = OptionName.parse(key)
+        if name.label not in found:
+            raise UnknownName(f"label in {flag}", name.label, labels, "Labels")
+        found[name.label][name.option] = value
     return found
 
 
@@ -125,19 +126,15 @@ def _asked(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str, MethodSpec,
     floors = [name for name, method in catalogue.methods.items() if method.floor and plan.floors]
     asked: dict[str, tuple[str, MethodSpec, str]] = {}
     for text in (*(floor for floor in floors if floor not in plan.methods), *names):
-        label, equals, target = text.partition("=")
-        name, _, preset = (target if equals else text).partition(":")
-        label = label if equals else name
-        if not label or "/" in label or "." in label:
-            raise HarnessError(f"the label {label!r} in --methods may not be empty or hold '/' or '.'")
+        reference = MethodReference.parse(text)
+        label = reference.label
         if label in asked:
-            raise HarnessError(
-                f"two methods are labelled {label!r}; give one a label of its own: {label}-2={name}:{preset or 'paper'}"
-            )
-        method = catalogue.method(name)
-        if preset:
-            find_preset(method, preset)
-        asked[label] = (label, method, preset or _usable_preset(plan, method))
+            other = MethodReference(f"{label}-2", reference.method, reference.preset or "paper")
+            raise HarnessError(f"two methods are labelled {label!r}; give one a label of its own: {other}")
+        method = catalogue.method(reference.method)
+        if reference.preset:
+            find_preset(method, reference.preset)
+        asked[label] = (label, method, reference.preset or _usable_preset(plan, method))
     return list(asked.values())
 
 

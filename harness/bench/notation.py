@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, get_args, get_origin
 
 from harness.common.errors import HarnessError
-from harness.contract.plan import MOST_NUMBERS
+from harness.contract.plan import MOST_NUMBERS, BenchPlan
 
 T = TypeVar("T")
 
@@ -69,3 +69,34 @@ def parse_budget(text: str) -> int:
     if name != "images" or not digits.isdigit() or int(digits) == 0:
         raise HarnessError(f"--budget {text!r}: write it as images=N, as in --budget images=2000000")
     return int(digits)
+
+
+def kind_of(name: str) -> str:
+    """How a field of BenchPlan is written: names, numbers, settings, budget, switch, whole or text."""
+    if name == "budget":
+        return "budget"
+    annotation = BenchPlan.model_fields[name].annotation
+    of = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(annotation) is tuple:
+        return "names" if of[0] is str else "numbers"
+    if get_origin(annotation) is Mapping:
+        return "settings"
+    if annotation is bool:
+        return "switch"
+    whole = annotation is int or any(part is int or int in get_args(part) for part in of)
+    return "whole" if whole else "text"
+
+
+def from_text(name: str, value: Any) -> Any:
+    """The value of a field of BenchPlan, as the command line gives it, in the field's own type.
+
+    Raises:
+        HarnessError: it is written otherwise than such values are.
+    """
+    flag = f"--{name.replace('_', '-')}"
+    kind = kind_of(name)
+    if kind in ("names", "numbers"):
+        return comma_list(value, int if kind == "numbers" else str, flag)
+    if kind == "settings":
+        return parse_settings(value, flag)
+    return parse_budget(value) if kind == "budget" else value

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.bench.notation import comma_list
+from harness.bench.notation import comma_list, kind_of
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.plan import BenchPlan
 
@@ -60,11 +60,12 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
     for name in values:
         if name not in BenchPlan.model_fields:
             raise UnknownName(f"key in the plan {path}", name, BenchPlan.model_fields, "Keys")
-    for name in ("methods", "dataset", "shots", "way", "seeds", "rows"):
-        if isinstance(value := values.get(name), str):
-            values[name] = comma_list(value, int if name in ("shots", "way", "seeds") else str, f"{name} =")
-        elif value is not None and not isinstance(value, (list, tuple)):
-            values[name] = [value]
+    for name, value in values.items():
+        if (kind := kind_of(name)) in ("names", "numbers"):
+            if isinstance(value, str):
+                values[name] = comma_list(value, int if kind == "numbers" else str, f"{name} =")
+            elif not isinstance(value, (list, tuple)):
+                values[name] = [value]
     values["sweep"] = {
         name: value if isinstance(value, (list, tuple)) else [value] for name, value in values["sweep"].items()
     }

@@ -22,6 +22,7 @@ from harness.contract.backbones import BackboneSpec
 from harness.contract.data import DatasetSpec
 from harness.contract.heads import ClassifierSpec
 from harness.contract.methods import MethodSpec
+from harness.contract.names import PartReference
 from harness.contract.reporters import ReporterSpec
 
 GROUP = "harness"
@@ -181,12 +182,12 @@ class Catalogue:
         return self._owner[kind, name]
 
     def _find_with_argument(self, kind: str, name: str) -> tuple[Any, str | None]:
-        base, colon, argument = name.partition(":")
-        spec = self._find(kind, base)
-        if bool(argument) != spec.takes_argument:
-            form = f"{base}:NAME" if spec.takes_argument else base
+        reference = PartReference.parse(name)
+        spec = self._find(kind, reference.name)
+        if bool(reference.argument) != spec.takes_argument:
+            form = f"{reference.name}:NAME" if spec.takes_argument else reference.name
             raise HarnessError(f"{kind} {name!r}: write it as {form!r}. {spec.title}")
-        return spec, argument if colon else None
+        return spec, reference.argument
 
     def _find(self, kind: str, name: str) -> Any:
         if name in self._offered[kind]:

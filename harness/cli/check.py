@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.common.errors import HarnessError
+from harness.contract.names import OptionName
 
 
 def check(
@@ -29,7 +30,7 @@ def check(
     options: dict[str, Any] = {}
     for text in set_ or ():
         option, value = parse_setting(f"{name}.{text.removeprefix(f'{name}.')}")
-        options[option.partition(".")[2]] = value
+        options[OptionName.parse(option).option] = value
     if unknown := sorted(set(options) - set(method.options.model_fields)):
         raise HarnessError(f"{name} has no option {unknown[0]!r}. See: harness methods {name}")
     resolve(method, next(iter(method.presets), ""), "", options)  # a value that an option refuses is no plugin's fault

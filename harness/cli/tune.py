@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.arguments import DataRoot, Output, data_root
+from harness.cli.plan_flags import plan_flags
 from harness.common.errors import HarnessError, UnknownName
+from harness.contract.names import OptionName
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
@@ -18,13 +20,38 @@ if TYPE_CHECKING:
     from harness.tuning.search import Found, Search
 
 
+@plan_flags(
+    "dataset",
+    "preset",
+    "backbone",
+    "weights",
+    "shots",
+    "way",
+    "queries",
+    "episodes",
+    "episode_seed",
+    "seeds",
+    "budget",
+    "image_size",
+    "split",
+    "split_seed",
+    "skip_damaged",
+    "device",
+    "devices",
+    "precision",
+    "threads",
+    dataset="Whose validation classes are scored. Default: glyphs.",
+    shots="Support images a class; all count alike. Default: 1,5.",
+    way="Classes an episode; all count alike. Default: 5.",
+    episodes="Validation episodes of each kind. Default: 600.",
+    seeds="Training seeds, each trial with all: 0,1,2. Default: 0.",
+)
 def tune(
     method: Annotated[str, typer.Argument(help="NAME, NAME:PRESET or LABEL=NAME:PRESET.")],
-    set_: Annotated[
+    settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="LABEL.OPTION=LOW..HIGH or =A,B,C to search, =VALUE to set. Repeatable."),
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Whose validation classes are scored. Default: glyphs.")] = None,
     trials: Annotated[
         int, typer.Option(min=1, help="Choices of values to try, those of earlier starts included.")
     ] = 20,
@@ -32,29 +59,9 @@ def tune(
         int, typer.Option(min=1, help="Trials chosen together; --executor ray trains them side by side.")
     ] = 1,
     stage: Annotated[str | None, typer.Option(help="Whose accuracy counts, as gen0. Default: the last.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Preset of the method: quick, paper, … Default: quick.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Backbone. Default: the preset's.")] = None,
-    weights: Annotated[str | None, typer.Option(help="File the backbone starts from, or 'pretrained'.")] = None,
-    shots: Annotated[str | None, typer.Option(help="Support images a class; all count alike. Default: 1,5.")] = None,
-    way: Annotated[str | None, typer.Option(help="Classes an episode; all count alike. Default: 5.")] = None,
-    queries: Annotated[int | None, typer.Option(help="Query images a class. Default: 15.")] = None,
-    episodes: Annotated[int | None, typer.Option(help="Validation episodes of each kind. Default: 600.")] = None,
-    episode_seed: Annotated[int | None, typer.Option(help="Seed of the episodes and views. Default: 0.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Training seeds, each trial with all: 0,1,2. Default: 0.")] = None,
     search_seed: Annotated[int, typer.Option(help="Seed of the search itself.")] = 0,
-    budget: Annotated[str | None, typer.Option(help="images=N: images seen by every trained stage.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels, for folder:PATH.")] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Base/validation/novel shares of the classes of folder:PATH: 60/20/20.")
-    ] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Which classes --split puts where. Default: 0.")] = None,
-    skip_damaged: Annotated[
-        bool | None, typer.Option("--skip-damaged", help="Leave out images of folder:PATH that cannot be read.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1. Default: auto.")] = None,
-    devices: Annotated[int | None, typer.Option(help="Processes that train one stage together. Default: 1.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, bf16 or 32. Default: auto.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None,
+    *,
+    changes: dict[str, Any],
     executor: Annotated[str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.")] = "local",
     output: Output = Path("runs"),
     root: DataRoot = None,
@@ -64,27 +71,15 @@ def tune(
     The same command goes on where an earlier one stopped; more --trials extend it. Stages that trials share, as
     skd/gen0 in a search over skd.beta, are trained once; a later harness bench finds the best trial's stages trained.
     """
-    from harness.bench.notation import comma_list, parse_budget
     from harness.bench.plan import load_plan
     from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
     from harness.execution.factory import make_executor
     from harness.tuning.search import tune as run
 
-    given: dict[str, Any] = {
-        "shots": shots and comma_list(shots, int, "--shots"),
-        "way": way and comma_list(way, int, "--way"),
-        "seeds": seeds and comma_list(seeds, int, "--seeds"),
-        "budget": parse_budget(budget) if budget is not None else None,
-        "dataset": (dataset,) if dataset else None,
-        "preset": preset, "backbone": backbone, "weights": weights, "queries": queries, "episodes": episodes,
-        "episode_seed": episode_seed, "image_size": image_size, "split": split, "split_seed": split_seed,
-        "skip_damaged": skip_damaged, "device": device, "devices": devices,
-        "precision": precision, "threads": threads,
-    }  # fmt: skip
     catalogue = Catalogue.discover()
-    plan = load_plan(None, {"methods": (method,), **{key: value for key, value in given.items() if value is not None}})
-    search = searched(plan, set_ or [], stage, search_seed, catalogue)
+    plan = load_plan(None, {"methods": (method,), **changes})
+    search = searched(plan, settings or [], stage, search_seed, catalogue)
     with Display(catalogue) as display:
         workers = make_executor(executor, catalogue)
         try:
@@ -112,14 +107,14 @@ def searched(plan: BenchPlan, settings: list[str], stage: str | None, seed: int,
     fixed, space = {}, {}
     for text in settings:
         name, value = parse_setting(text)
-        label, _, option = name.partition(".")
-        if label != entry.label:
-            raise UnknownName("label in --set", label, [entry.label], "Labels")
-        if option not in known:
-            raise UnknownName(f"option of {label}", option, known, "Options")
+        asked = OptionName.parse(name)
+        if asked.label != entry.label:
+            raise UnknownName("label in --set", asked.label, [entry.label], "Labels")
+        if asked.option not in known:
+            raise UnknownName(f"option of {asked.label}", asked.option, known, "Options")
         if name in fixed or name in space:
             raise HarnessError(f"--set {name} is given twice")
-        found = as_space(name, value, known[option].annotation)
+        found = as_space(name, value, known[asked.option].annotation)
         if found is None:
             fixed[name] = value
         else:

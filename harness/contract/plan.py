@@ -35,10 +35,12 @@ class BenchPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    methods: tuple[str, ...] = Field((), description="methods to compare: NAME, NAME:PRESET or LABEL=NAME:PRESET")
+    methods: tuple[str, ...] = Field(
+        (), description="methods to compare, by commas: NAME, NAME:PRESET or LABEL=NAME:PRESET"
+    )
     floors: bool = Field(True, description="add rows for raw pixels and for an untrained backbone")
     dataset: Annotated[tuple[str, ...], AfterValidator(_different)] = Field(
-        (EMBEDDED_DATASET,), min_length=1, description="datasets, a table each"
+        (EMBEDDED_DATASET,), min_length=1, description="datasets, by commas, a table each"
     )
     preset: str = Field("quick", description="preset of every method that names none of its own")
     backbone: str | None = Field(None, description="backbone of every method; default: what the preset says")
@@ -49,24 +51,32 @@ class BenchPlan(BaseModel):
     episodes: Whole = Field(600, gt=1, le=MOST_EPISODES, description="test episodes of each kind")
     episode_seed: Seed = Field(0, description="seed of the test episodes and support views")
     seeds: Annotated[tuple[Seed, ...], AfterValidator(_different)] = Field(
-        (0,), min_length=1, max_length=MOST_NUMBERS, description="training seeds"
+        (0,), min_length=1, max_length=MOST_NUMBERS, description="training seeds, as 0,1,2 or 0-2"
     )
     classifier: str = Field(NATIVE, description="'native': each method's own head; else one classifier for all")
     transform: str | None = Field(None, description="feature transform of the head; default: the head's own")
     views: Whole | None = Field(None, gt=0, le=1000, description="copies of each support image; default: the head's")
     baseline: str | None = Field(None, description="row that all others are compared with, as rfs/simple")
-    budget: Whole | None = Field(None, gt=0, description="images seen by every trained stage")
-    set: Mapping[str, Any] = Field({}, description="options, as skd.alpha")
-    sweep: Mapping[str, tuple[Any, ...]] = Field({}, description="values to try of options, a method each: skd.beta")
-    rows: tuple[str, ...] = Field((), description="rows to show, as */gen1; what none of them needs is left out")
-    train_on: Literal["train", "trainval"] = Field("train", description="base classes alone, or with validation's")
+    budget: Whole | None = Field(None, gt=0, description="images seen by every trained stage, as images=2000000")
+    set: Mapping[str, Any] = Field({}, description="an option, as skd.alpha=2; may be repeated")
+    sweep: Mapping[str, tuple[Any, ...]] = Field(
+        {}, description="values of an option, a method each, as skd.beta=0.1,0.2; may be repeated"
+    )
+    rows: tuple[str, ...] = Field(
+        (), description="rows to show, by commas, as */gen1; what none of them needs is left out"
+    )
+    train_on: Literal["train", "trainval"] = Field(
+        "train", description="train: the base classes alone; trainval: with validation's"
+    )
     test_dataset: str | None = Field(None, description="test on the novel classes of another dataset")
-    score_on: Literal["test", "val"] = Field("test", description="score on the novel classes, or on validation's")
+    score_on: Literal["test", "val"] = Field(
+        "test", description="test: score on the novel classes; val: on validation's"
+    )
     image_size: Whole | None = Field(None, gt=0, description="pixels, for datasets without a size of their own")
     split: str | None = Field(None, description="base/validation/novel shares of the classes of folder:PATH: 60/20/20")
     split_seed: Seed = Field(0, description="which classes --split puts where")
     skip_damaged: bool = Field(False, description="leave out images of folder:PATH that cannot be read")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1")
+    device: str = Field("auto", description="what computes: auto, cpu, cuda, cuda:1")
     devices: Whole = Field(1, gt=0, le=1024, description="processes that train one stage together, a device each")
-    precision: str = Field("auto", description="auto, bf16 or 32")
+    precision: str = Field("auto", description="number format: auto, bf16 or 32")
     threads: Whole | None = Field(None, gt=0, le=1024, description="CPU threads; default: all cores")

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.methods import MethodSpec, Preset
+from harness.contract.names import PartReference
 from harness.contract.options import MethodOptions
 
 
@@ -25,7 +26,7 @@ def resolve(
         HarnessError: a value of the wrong type or out of range.
     """
     chosen = find_preset(method, preset)
-    values: dict[str, Any] = {**chosen.values, **chosen.per_dataset.get(dataset.partition(":")[0], {})}
+    values: dict[str, Any] = {**chosen.values, **chosen.per_dataset.get(PartReference.parse(dataset).name, {})}
     for override in overrides:
         values.update(override)
     shown = label or method.name

@@ -26,6 +26,7 @@ from harness.bench.events import BenchStarted
 from harness.bench.table import data_source
 from harness.common.errors import HarnessError
 from harness.common.files import write_json, write_text
+from harness.contract.names import MethodReference, OptionName, RowName
 from harness.contract.plan import BenchPlan
 from harness.execution.events import Note
 from harness.runs import StageFolder, digest
@@ -155,16 +156,15 @@ def _try(
 ) -> list[TrialRecord]:
     """Trials ``first``, ``first`` + 1, …: one bench on the validation classes, of which a row a trial is asked for."""
     plan = search.plan
-    label = _entry(plan, {}, catalogue).label
-    method = plan.methods[0].partition("=")[2] or plan.methods[0]
+    reference = MethodReference.parse(plan.methods[0])
     methods, settings, rows = [], {}, []
     for number, values in enumerate(chosen, first + 1):
-        own = f"{label}-{number}"
-        methods.append(f"{own}={method}")
+        trial = reference.relabelled(f"{reference.label}-{number}")
+        methods.append(str(trial))
         for name, value in {**plan.set, **values}.items():
-            settings[f"{own}.{name.partition('.')[2]}"] = value
-        _, slash, stage = _row(search, _entry(plan, values, catalogue)).partition("/")
-        rows.append(own + slash + stage)
+            settings[str(OptionName(trial.label, OptionName.parse(name).option))] = value
+        row = RowName.parse(_row(search, _entry(plan, values, catalogue)))
+        rows.append(str(RowName(trial.label, row.stage)))
     together = plan.model_copy(update={
         "methods": tuple(methods), "set": settings, "rows": tuple(map(glob.escape, rows))
     })  # fmt: skip
@@ -233,14 +233,14 @@ def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str,
     tried: list[Entry] = []
     for name, space in search.space.items():
         held = [_entry(plan, {name: value}, catalogue) for value in space.extremes]
-        values = tuple(entry.options.model_dump(mode="json")[name.partition(".")[2]] for entry in held)
+        values = tuple(entry.options.model_dump(mode="json")[OptionName.parse(name).option] for entry in held)
         chosen = {as_json(value): value for value in values}  # 0 and 0.0 of a float are one value
         if len(chosen) < 2:
             raise HarnessError(f"--set {name}: its values are all {next(iter(chosen))}, so there is nothing to search")
         found[name] = Choices(tuple(chosen.values())) if isinstance(space, Choices) else space
         tried += held
     reads = set().union(*(entry.reads(_stage(search, entry)) for entry in tried))
-    for option in (name.partition(".")[2] for name in found):
+    for option in (OptionName.parse(name).option for name in found):
         if option not in reads:
             raise HarnessError(f"{_row(search, tried[0])} does not read {option!r}: all its values would do alike")
     return found
@@ -264,13 +264,13 @@ def _stage(search: Search, entry: Entry) -> str:
 
 def _row(search: Search, entry: Entry) -> str:
     name = _stage(search, entry)
-    return f"{entry.label}/{name}" if len(entry.method.stages(entry.options)) > 1 else entry.label
+    return str(RowName(entry.label, name if len(entry.method.stages(entry.options)) > 1 else None))
 
 
 def _own_values(search: Search, entry: Entry) -> dict[str, Any] | None:
     """The values that the preset has, or None where the space leaves one of them out."""
     options = entry.options.model_dump(mode="json")
-    values = {name: options[name.partition(".")[2]] for name in search.space}
+    values = {name: options[OptionName.parse(name).option] for name in search.space}
     return values if all(values[name] in space for name, space in search.space.items()) else None
 
 
