@@ -129,7 +129,7 @@ def test_another_classifier_trains_nothing(run_bench, tmp_path):
     record = run_bench(observe=events.append, classifier="cosine", episodes=30, train=False)
     assert weights(tmp_path / "runs") == before
     assert not happened(events, EpochDone)
-    assert {stage.head["classifier"] for stage in record.tables[0].stages} == {"cosine"}
+    assert {stage.head.classifier for stage in record.tables[0].stages} == {"cosine"}
 
 
 def test_scoring_only_makes_a_failed_row_of_what_is_not_trained(run_bench):

@@ -94,11 +94,11 @@ def test_weights_of_another_network_are_one_line_before_any_training(run_bench, 
 def test_weights_that_fit_are_told_once_and_trained_from(run_bench, tmp_path, caplog):
     file = conv4_file(tmp_path / "rfs.pth")
     record = run_bench(methods=("rfs",), floors=True, weights=file, seeds=(0, 1), rows=("untrained", "rfs/simple"))
-    assert [stage["failure"] for stage in record["tables"][0]["stages"]] == [None] * 4
+    assert [stage.failure for stage in record.tables[0].stages] == [None] * 4
     told = [line for line in caplog.messages if "starts from" in line]
     assert told == [f"backbone conv4 starts from weights {file}: 28 tensors of 'model'"]
-    untrained = [stage for stage in record["tables"][0]["stages"] if stage["row"] == "untrained"]
-    kept = load_file(tmp_path / "runs" / untrained[0]["folder"] / "weights.safetensors")
+    untrained = [stage for stage in record.tables[0].stages if stage.row == "untrained"]
+    kept = load_file(tmp_path / "runs" / untrained[0].folder / "weights.safetensors")
     saved = torch.load(file, weights_only=False)["model"]
     assert all(torch.equal(kept[f"backbone.{name}"], saved[name]) for name in saved if name.endswith("weight"))
 

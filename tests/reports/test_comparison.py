@@ -72,9 +72,9 @@ def test_rows_that_met_other_episodes_are_refused(runs):
 
 def test_seeds_that_met_other_episodes_are_not_pooled(runs):
     bench = runs(seeds=(0, 1)).add("rfs/simple")
-    for key, other in zip(bench.stages[0]["scores"], bench.stages[1]["scores"], strict=True):
-        folder = StageFolder(bench.output / bench.stages[1]["folder"])
-        kept = StageFolder(bench.output / bench.stages[0]["folder"]).load_score(key)
+    for key, other in zip(bench.stages[0].scores, bench.stages[1].scores, strict=True):
+        folder = StageFolder(bench.output / bench.stages[1].folder)
+        kept = StageFolder(bench.output / bench.stages[0].folder).load_score(key)
         folder.save_score(other, Score(**{**vars(kept.score), "episodes_fingerprint": "f" * 64}), 1.0, {})
     with pytest.raises(RunsError, match="different episodes, so they cannot be pooled"):
         bench.report()

@@ -173,7 +173,7 @@ def test_a_search_over_beta_trains_gen0_once(run_tune, tmp_path):
     assert found.best.accuracy == max(trial.accuracy for trial in found.trials)
     for trial in found.trials:
         assert trial.settings.keys() == {"5-way 1-shot", "5-way 5-shot"}
-        mean = sum(setting["mean"] for setting in trial.settings.values()) / 2
+        mean = sum(setting.mean for setting in trial.settings.values()) / 2
         assert trial.accuracy == pytest.approx(mean)
     assert not (tmp_path / "runs" / "benches").exists()
 
@@ -189,7 +189,7 @@ def test_the_accuracy_is_that_of_a_bench_on_the_validation_classes(run_tune, run
     assert not happened(events, JobStarted, EpochDone)
     (row,) = build_report([(tmp_path / "runs", record)]).tables[0].rows
     cells = {str(spec): cell.intervals["closed"].mean for spec, cell in row.cells.items()}
-    assert {name: each["mean"] for name, each in found.trials[1].settings.items()} == pytest.approx(cells)
+    assert {name: each.mean for name, each in found.trials[1].settings.items()} == pytest.approx(cells)
     record = run_bench(methods=("skd",), set={"skd.beta": 0.3}, rows=("skd/gen1",))
     (row,) = build_report([(tmp_path / "runs", record)]).tables[0].rows
     assert {str(spec): cell.intervals["closed"].mean for spec, cell in row.cells.items()} != pytest.approx(cells)
@@ -208,7 +208,7 @@ def test_unbalanced_episodes_count_as_settings_of_their_own(run_tune, catalogue,
     closed = [
         float(each["accuracies"].mean()) for each, of in zip(kept, about, strict=True) if of["target"] == "closed"
     ]
-    assert sorted(closed) == pytest.approx(sorted(each["mean"] for each in settings.values()))
+    assert sorted(closed) == pytest.approx(sorted(each.mean for each in settings.values()))
 
 
 class Untouchable:
