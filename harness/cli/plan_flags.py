@@ -63,7 +63,7 @@ def _flag(name: str, help_text: str | None) -> inspect.Parameter:
 
 
 def _help(field: FieldInfo) -> str:
-    """``Query images a class, n_query. Default: 15.``"""
+    """A field as help says it: ``Query images a class, n_query. Default: 15.``."""
     text = field.description or ""
     sentence = f"{text[:1].upper()}{text[1:]}."
     default = field.default
