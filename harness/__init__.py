@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from harness.contract.backbones import BackboneRequest, BackboneSpec
     from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, Split
     from harness.contract.episodes import Episodes, EpisodeSpec
-    from harness.contract.heads import BatchedClassifier, ClassifierSpec, Head
+    from harness.contract.heads import (
+        BaseStatistics,
+        BatchedClassifier,
+        ClassifierSpec,
+        FeatureTransform,
+        Head,
+        TransformSpec,
+    )
     from harness.contract.hooks import hookimpl
     from harness.contract.learners import Embedder, EpisodeBatch, EpisodicLearner, Learner
     from harness.contract.methods import BuildContext, FitContext, MethodSpec, Preset, Stage
@@ -51,7 +58,7 @@ _PLACES = {
     "harness.contract.backbones": "BackboneRequest BackboneSpec",
     "harness.contract.data": "Augmentation DataRequest Dataset DatasetSpec Split",
     "harness.contract.episodes": "EpisodeSpec Episodes",
-    "harness.contract.heads": "BatchedClassifier ClassifierSpec Head",
+    "harness.contract.heads": "BaseStatistics BatchedClassifier ClassifierSpec FeatureTransform Head TransformSpec",
     "harness.contract.hooks": "hookimpl",
     "harness.contract.learners": "Embedder EpisodeBatch EpisodicLearner Learner",
     "harness.contract.methods": "BuildContext FitContext MethodSpec Preset Stage",
@@ -84,6 +91,7 @@ __all__ = [
     "Augmentation",
     "BackboneRequest",
     "BackboneSpec",
+    "BaseStatistics",
     "Batch",
     "BatchedClassifier",
     "Batches",
@@ -102,6 +110,7 @@ __all__ = [
     "EpisodicBatches",
     "EpisodicLearner",
     "FeatureNetwork",
+    "FeatureTransform",
     "FitContext",
     "HarnessError",
     "Head",
@@ -123,6 +132,7 @@ __all__ = [
     "StageResult",
     "Trainer",
     "TrainingOptions",
+    "TransformSpec",
     "build_report",
     "class_folders",
     "distillation",

@@ -26,6 +26,7 @@ from sklearn.linear_model import LogisticRegression  # at once, so that the limi
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from harness.catalogue.catalogue import Catalogue
 from harness.contract.backbones import BackboneRequest
 from harness.contract.data import DataRequest, DatasetSpec, Split
 from harness.contract.episodes import Episodes, EpisodeSpec
@@ -37,7 +38,8 @@ from harness.datasets import open_dataset
 from harness.episodes.sampler import sample_episodes
 from harness.evaluation import cache, classifiers, transforms
 from harness.evaluation.embed import Embedding, ViewSource, embed, used_pairs
-from harness.evaluation.scoring import evaluate, score
+from harness.evaluation.evaluator import Evaluator
+from harness.evaluation.scoring import score
 from harness.hardware.hardware import Hardware, choose_hardware
 from harness.hardware.memory import peak_memory_bytes
 from harness.hardware.process import prepare_process
@@ -97,7 +99,7 @@ def features_of(arguments: argparse.Namespace, hardware: Hardware) -> tuple[Spli
         pairs,
         lambda missing: embed(network, source, missing, hardware.autocast),
     )
-    normalised = Embedding(transforms.apply("l2", embedding.features), embedding.pairs)
+    normalised = Embedding(transforms.l2(embedding.features), embedding.pairs)
     dimensions = normalised.features.shape[1]
     return (
         split,
@@ -126,7 +128,7 @@ def synthetic() -> tuple[Split, Embedding]:
     views += 0.3 * torch.randn(views.shape, generator=random)
     pairs = np.stack([np.repeat(np.arange(len(labels)), 5), np.tile(np.arange(5), len(labels))], axis=1)
     split = Split("test", np.empty((len(labels), 0)), labels, tuple(map(str, range(20))), "synthetic")
-    return split, Embedding(transforms.apply("l2", torch.relu(views)), pairs)
+    return split, Embedding(transforms.l2(torch.relu(views)), pairs)
 
 
 def sampled(split: Split, n_way: int, k_shot: int, n_episodes: int) -> Episodes:
@@ -249,16 +251,14 @@ def against_reference(arguments: argparse.Namespace, hardware: Hardware) -> str:
                 what = f"every episode by itself, {name}" + "; the harness's allocator" * tuned
                 found[what] = alone.submit(every_episode, arguments, hardware, views, jitter, tuned).result()
         ours, began = "embedded once, solved together", clock()
-        scores = evaluate(
+        evaluator = Evaluator(
             network.to(memory_format=torch.channels_last),
             split,
-            several,
-            Head("logistic", "l2", views),
-            classifiers.logistic,
             augmentation=spec.augmentation,
             device=hardware.device,
             autocast=hardware.autocast,
         )
+        scores = evaluator.scores(several, Catalogue.discover().head(Head("logistic", "l2", views)))
         found[ours] = clock() - began, [score.accuracies for score in scores]
         for name, (seconds, accuracies) in found.items():
             intervals = [closed_interval(values) for values in accuracies]

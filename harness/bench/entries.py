@@ -17,7 +17,6 @@ from harness.contract.names import MethodReference, OptionName
 from harness.contract.options import MethodOptions
 from harness.contract.plan import NATIVE, PRETRAINED, BenchPlan
 from harness.contract.presets import find_preset, resolve
-from harness.evaluation import transforms
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
@@ -77,7 +76,7 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
     found = []
     for label, method, preset in asked:
         backbone = _backbone(plan, method, preset, asked) if method.uses_backbone else None
-        head = choose_head(plan, method)
+        head = choose_head(plan, method, catalogue)
         transductive = method.transductive or (head is not None and catalogue.classifier(head.classifier).transductive)
         for name, values in combinations(label, swept[label]):
             changes = {**overrides[label], **values}
@@ -162,14 +161,14 @@ def _budget(plan: BenchPlan, method: MethodSpec) -> dict[str, Any]:
     return {name: plan.budget for name in fields if plan.budget and (name == "images" or name.endswith("_images"))}
 
 
-def choose_head(plan: BenchPlan, method: MethodSpec) -> Head | None:
+def choose_head(plan: BenchPlan, method: MethodSpec, catalogue: Catalogue) -> Head | None:
     """The head that a method is scored with. One classifier for all means one transform and views for all too."""
     if method.head is None:
         return None
     head = method.head if plan.classifier == NATIVE else Head(plan.classifier, "l2", 1)
     changes: dict[str, Any] = {"transform": plan.transform, "views": plan.views}
     head = replace(head, **{name: value for name, value in changes.items() if value is not None})
-    transforms.check(head.transform)
+    catalogue.head(head)  # all that it names is there
     return head
 
 

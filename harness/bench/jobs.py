@@ -27,7 +27,7 @@ def stage_jobs(
     machine: HardwareRequest, output: Path, catalogue: Catalogue,
 ) -> Iterator[StageJob]:  # fmt: skip
     """The jobs of one method with one seed, each after its parent."""
-    version = catalogue.classifier(entry.head.classifier).version if entry.head else None
+    versions = tuple(catalogue.head(entry.head).versions) if entry.head else ()
     options = entry.options.model_dump(mode="json")
     weights = starting_weights(plan.weights, entry.backbone, catalogue)
     done: dict[str, StageJob] = {}
@@ -70,7 +70,7 @@ def stage_jobs(
             source=source,
             protocol=protocol,
             machine=machine,
-            classifier_version=version,
+            head_versions=versions,
         )
         yield done[stage.name]
 

@@ -8,7 +8,7 @@ from harness import datasets, evaluation, reports
 from harness.catalogue import floors
 from harness.contract.backbones import BackboneSpec
 from harness.contract.data import DatasetSpec
-from harness.contract.heads import ClassifierSpec
+from harness.contract.heads import ClassifierSpec, TransformSpec
 from harness.contract.hooks import hookimpl
 from harness.contract.methods import MethodSpec
 from harness.contract.reporters import ReporterSpec
@@ -32,7 +32,12 @@ def harness_methods() -> Iterable[MethodSpec]:
 
 @hookimpl
 def harness_classifiers() -> Iterable[ClassifierSpec]:
-    return evaluation.SPECS
+    return evaluation.CLASSIFIERS
+
+
+@hookimpl
+def harness_transforms() -> Iterable[TransformSpec]:
+    return evaluation.TRANSFORMS
 
 
 @hookimpl

@@ -20,10 +20,11 @@ from harness.common.version import __version__
 from harness.contract import hooks as hookspecs
 from harness.contract.backbones import BackboneSpec
 from harness.contract.data import DatasetSpec
-from harness.contract.heads import ClassifierSpec
+from harness.contract.heads import ClassifierSpec, Head, TransformSpec
 from harness.contract.methods import MethodSpec
 from harness.contract.names import PartReference
 from harness.contract.reporters import ReporterSpec
+from harness.evaluation.heads import LoadedHead
 
 GROUP = "harness"
 
@@ -34,6 +35,7 @@ OFFERS: Mapping[str, tuple[str, type]] = {
     "harness_backbones": ("backbone", BackboneSpec),
     "harness_methods": ("method", MethodSpec),
     "harness_classifiers": ("classifier", ClassifierSpec),
+    "harness_transforms": ("feature transform", TransformSpec),
     "harness_reporters": ("report format", ReporterSpec),
 }
 
@@ -149,6 +151,10 @@ class Catalogue:
         return self._offered["classifier"]
 
     @property
+    def transforms(self) -> Mapping[str, TransformSpec]:
+        return self._offered["feature transform"]
+
+    @property
     def reporters(self) -> Mapping[str, ReporterSpec]:
         return self._offered["report format"]
 
@@ -157,6 +163,16 @@ class Catalogue:
 
     def classifier(self, name: str) -> ClassifierSpec:
         return self._find("classifier", name)
+
+    def head(self, head: Head) -> LoadedHead:
+        """A head with what it names.
+
+        Raises:
+            UnknownName: no such classifier or transform.
+            HarnessError: its transforms do not follow each other so.
+        """
+        transforms = [self._find("feature transform", name) for name in head.transform.split("+")]
+        return LoadedHead(head, self.classifier(head.classifier), tuple(transforms))
 
     def reporter(self, name: str) -> ReporterSpec:
         return self._find("report format", name)

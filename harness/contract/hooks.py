@@ -8,7 +8,7 @@ A plugin is a module (or any object) behind an entry point of the group ``harnes
     def harness_methods():
         return [harness.MethodSpec(...)]
 
-The first five hooks are called once, when the command line starts, so they must be quick and import no torch. The
+The first six hooks are called once, when the command line starts, so they must be quick and import no torch. The
 two last ones notify. No hook replaces the episode sampler: every method meets the same episodes.
 """
 
@@ -20,7 +20,7 @@ import pluggy
 
 from harness.contract.backbones import BackboneSpec
 from harness.contract.data import DatasetSpec
-from harness.contract.heads import ClassifierSpec
+from harness.contract.heads import ClassifierSpec, TransformSpec
 from harness.contract.methods import MethodSpec
 from harness.contract.reporters import ReporterSpec
 from harness.contract.results import StageFailure, StageResult
@@ -47,6 +47,11 @@ def harness_methods() -> Iterable[MethodSpec]:  # type: ignore[empty-body]
 @hookspec
 def harness_classifiers() -> Iterable[ClassifierSpec]:  # type: ignore[empty-body]
     """Classifiers for features. Called once at start; a name that another plugin has is an error."""
+
+
+@hookspec
+def harness_transforms() -> Iterable[TransformSpec]:  # type: ignore[empty-body]
+    """Transforms of features. Called once at start; a name that another plugin has is an error."""
 
 
 @hookspec

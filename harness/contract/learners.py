@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -18,6 +18,8 @@ class EpisodeBatch:
     support_labels: torch.Tensor  # (E, S) int64, 0..n_way-1
     query: torch.Tensor  # (E, Q, H, W, C) uint8
     n_way: int
+    generators: Sequence[torch.Generator] = ()  # (E,), on the device: an episode's own, whatever chunk it comes in
+    class_names: Sequence[Sequence[str]] = ()  # (E, n_way), as the dataset names them
 
 
 class Learner(Protocol):
@@ -38,7 +40,7 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class EpisodicLearner(Protocol):
-    """A learner that adapts to an episode and classifies its queries itself."""
+    """A learner that adapts to an episode and classifies its queries itself. It may use gradients for it."""
 
     def predict(self, batch: EpisodeBatch) -> torch.Tensor:
         """Scores (E, Q, n_way), higher for likelier."""

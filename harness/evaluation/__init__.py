@@ -2,40 +2,23 @@
 
     embed.py ─ features ─► transforms.py ─► classifiers.py, logistic.py ─ scores ─► scoring.py ─► accuracies
 
-``evaluate`` is the entry. Importing this package imports no torch.
+``evaluator.Evaluator`` is the entry. Importing this package imports no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
-from harness.contract.heads import BatchedClassifier, ClassifierSpec
-
-if TYPE_CHECKING:
-    from harness.evaluation.scoring import evaluate
-
-__all__ = ["SPECS", "evaluate"]
+from harness.contract.heads import ClassifierSpec, TransformSpec
 
 
-def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        from harness.evaluation import scoring
-
-        return scoring.evaluate
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def _load(name: str, module: str = "classifiers") -> Callable[[], Any]:
+    return lambda: getattr(import_module(f"harness.evaluation.{module}"), name)
 
 
-def _load(name: str) -> Callable[[], BatchedClassifier]:
-    def load() -> BatchedClassifier:
-        from harness.evaluation import classifiers
-
-        return getattr(classifiers, name)
-
-    return load
-
-
-SPECS = (
+CLASSIFIERS = (
     ClassifierSpec("logistic", "multinomial logistic regression, C = 1, all episodes at once", _load("logistic")),
     ClassifierSpec(
         "logistic-sklearn", "the same by scikit-learn, the reference; slow: a fit an episode", _load("logistic_sklearn")
@@ -45,4 +28,15 @@ SPECS = (
     ClassifierSpec("cosine", "cosine similarity to class means", _load("cosine")),
     ClassifierSpec("ridge", "ridge regression onto the classes, penalty 1, closed form", _load("ridge")),
     ClassifierSpec("svm", "linear support vectors, C = 1, by scikit-learn; slow: a fit an episode", _load("svm")),
+)
+
+TRANSFORMS = (
+    TransformSpec("none", "features as they are", _load("none", "transforms")),
+    TransformSpec("l2", "features of length one", _load("l2", "transforms")),
+    TransformSpec(
+        "centre", "less the mean of the base classes", _load("centre", "transforms"), base_statistics=("mean",)
+    ),
+    TransformSpec(
+        "power", "square roots, more Gaussian; of features that are not negative", _load("power", "transforms")
+    ),
 )

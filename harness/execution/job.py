@@ -37,10 +37,10 @@ class StageJob:
     source: DataSource
     protocol: EpisodePlan
     machine: HardwareRequest
-    classifier_version: int | None = None  # of the head's
+    head_versions: tuple[int, ...] = ()  # of what the head names
 
     def score_key(self, episodes: Episodes) -> str:
-        return score_key(self.key, episodes, self.head, self.protocol.seed, self.classifier_version)
+        return score_key(self.key, episodes, self.head, self.protocol.seed, self.head_versions)
 
     @property
     def key(self) -> str:

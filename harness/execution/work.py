@@ -246,15 +246,12 @@ class Work:
         self, learner: Any, split: Split, episodes: Sequence[Episodes], keep_features: bool = False
     ) -> list[Score]:
         """A score for each of ``episodes`` under the job's head."""
-        from harness.evaluation.scoring import evaluate
+        from harness.evaluation.evaluator import Evaluator
 
         head = self.job.head
-        return evaluate(
+        evaluator = Evaluator(
             learner,
             split,
-            episodes,
-            head,
-            self.catalogue.classifier(head.classifier).load() if head else None,
             augmentation=self.dataset.spec.augmentation,
             view_seed=self.job.protocol.seed,
             device=self.hardware.device,
@@ -263,6 +260,7 @@ class Work:
             features_cache=self.folder.embeddings if keep_features else None,
             progress=lambda done, total: self.emit(EmbeddingProgress(done, total)),
         )
+        return evaluator.scores(episodes, self.catalogue.head(head) if head else None)
 
     def validator(self) -> Callable[[Any], float] | None:
         """What scores a network on validation episodes with the method's own head, whatever the test is asked to be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,9 +49,10 @@ class StageIdentity:
 
 
 def score_key(
-    stage_key: str, episodes: Episodes, head: Head | None, view_seed: int, classifier_version: int | None = None
+    stage_key: str, episodes: Episodes, head: Head | None, view_seed: int, head_versions: Sequence[int] = ()
 ) -> str:
     """What identifies the accuracies of a stage on some episodes under a head."""
     views = view_seed if head and head.views > 1 else None
-    versions = [SCORING_VERSION, classifier_version]
+    unversioned: Sequence[int | None] = (None,)
+    versions = [SCORING_VERSION, *(head_versions or unversioned)]
     return digest([versions, stage_key, episodes.fingerprint, asdict(head) if head else None, views])

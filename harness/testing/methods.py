@@ -74,14 +74,11 @@ def method_checks(
 
 
 def _head(spec: MethodSpec, installed: Catalogue) -> str | None:
-    from harness.evaluation import transforms
-
     if spec.head is None:
         return None
     if spec.head.views < 1:
         return f"it has {spec.head.views} views; 1 is the image alone"
-    installed.classifier(spec.head.classifier)
-    transforms.check(spec.head.transform)
+    installed.head(spec.head)
     return None
 
 

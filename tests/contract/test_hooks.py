@@ -12,7 +12,7 @@ from harness.catalogue.catalogue import OFFERS, Catalogue
 from harness.contract import hooks as hookspecs
 from harness.contract.backbones import BackboneSpec
 from harness.contract.data import DatasetSpec
-from harness.contract.heads import ClassifierSpec
+from harness.contract.heads import ClassifierSpec, TransformSpec
 from harness.contract.reporters import ReporterSpec
 from tests.helpers.plugins import a_method, offering
 
@@ -24,8 +24,13 @@ NOTIFYING = sorted(HOOKS.keys() - OFFERS)
 
 def test_the_hooks_are_these():
     assert OFFERING == [
-        "harness_backbones", "harness_classifiers", "harness_datasets", "harness_methods", "harness_reporters",
-    ]  # fmt: skip
+        "harness_backbones",
+        "harness_classifiers",
+        "harness_datasets",
+        "harness_methods",
+        "harness_reporters",
+        "harness_transforms",
+    ]
     assert NOTIFYING == ["harness_epoch_done", "harness_stage_done"]
 
 
@@ -60,6 +65,7 @@ OFFERED = {  # hook → something to offer, and where a catalogue has it
     "harness_datasets": (DatasetSpec("mine", "", 32, lambda request: None), "datasets"),
     "harness_methods": (a_method("mine"), "methods"),
     "harness_reporters": (ReporterSpec("mine", "", lambda report: ""), "reporters"),
+    "harness_transforms": (TransformSpec("mine", "", lambda: None), "transforms"),
 }
 
 

@@ -12,11 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from harness.catalogue.catalogue import Catalogue
 from harness.common.errors import HarnessError, PluginError, UnknownName
 from harness.contract.data import Augmentation, Split
 from harness.contract.episodes import Episodes, EpisodeSpec
+from harness.contract.heads import BaseStatistics, Head, TransformSpec
+from harness.contract.hooks import hookimpl
 from harness.episodes.sampler import sample_episodes
-from harness.evaluation import cache, transforms
+from harness.evaluation import cache
 from harness.evaluation.embed import ViewSource, embed, used_pairs
 
 AUGMENTATION = Augmentation(crop_padding=2, flip=True)
@@ -191,15 +194,19 @@ def test_cache_of_something_else_is_replaced(tmp_path: Path, change: str) -> Non
 # ── transforms ────────────────────────────────────────────────────────────────────────────────────
 
 
+def transformed(transform: str, features: torch.Tensor, raw: BaseStatistics | None = None) -> torch.Tensor:
+    return Catalogue.discover().head(Head("cosine", transform)).transformed(features, raw or BaseStatistics())
+
+
 def test_transforms_are_applied_in_order() -> None:
     features, mean = torch.rand(5, 4), torch.rand(4)
     centred = (features - mean).numpy()
     expected = centred / np.linalg.norm(centred, axis=1, keepdims=True)
-    np.testing.assert_allclose(transforms.apply("centre+l2", features, mean), expected, rtol=1e-5)
+    np.testing.assert_allclose(transformed("centre+l2", features, BaseStatistics(mean)), expected, rtol=1e-5)
     root = np.sqrt(features.numpy())
     expected = root / np.linalg.norm(root, axis=1, keepdims=True)
-    np.testing.assert_allclose(transforms.apply("power+l2", features), expected, rtol=1e-5)
-    assert (transforms.apply("none", features) == features).all()
+    np.testing.assert_allclose(transformed("power+l2", features), expected, rtol=1e-5)
+    assert (transformed("none", features) == features).all()
 
 
 @pytest.mark.parametrize(
@@ -208,10 +215,24 @@ def test_transforms_are_applied_in_order() -> None:
         ("l3", UnknownName, "unknown feature transform 'l3'. Did you mean 'l2'?"),
         ("l2+", UnknownName, "unknown feature transform ''"),
         ("l2+centre", HarnessError, "put it first"),
-        ("centre", HarnessError, "needs features of the base classes"),
         ("power", HarnessError, "not negative"),
     ],
 )
 def test_transforms_that_cannot_be_applied_are_refused(transform: str, error: type, message: str) -> None:
     with pytest.raises(error, match=re.escape(message)):
-        transforms.apply(transform, torch.tensor([[1.0, -1.0]]))
+        transformed(transform, torch.tensor([[1.0, -1.0]]))
+
+
+def test_a_transform_of_a_plugin_is_applied_and_its_version_decides_the_score() -> None:
+    class Plugin:
+        @hookimpl
+        def harness_transforms(self) -> list[TransformSpec]:
+            return [TransformSpec("double", "twice as long", lambda: lambda features: 2 * features, version=3)]
+
+    catalogue = Catalogue.discover()
+    catalogue.add("mine", Plugin())
+    head = catalogue.head(Head("cosine", "l2+double"))
+    features = torch.tensor([[3.0, 4.0]])
+    torch.testing.assert_close(head.transformed(features, BaseStatistics()), torch.tensor([[1.2, 1.6]]))
+    assert head.versions == [1, 1, 3]
+    assert catalogue.head(Head("cosine", "centre+l2")).versions == [1]

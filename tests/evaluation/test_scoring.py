@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from harness.common.errors import PluginError
+from harness.common.errors import HarnessError, PluginError
 from harness.contract.data import Augmentation, Split
 from harness.contract.episodes import Episodes, EpisodeSpec
-from harness.contract.heads import BatchedClassifier, Head
+from harness.contract.heads import BaseStatistics, BatchedClassifier, ClassifierSpec, Head, TransformSpec
 from harness.contract.learners import EpisodeBatch
+from harness.contract.results import Score
 from harness.episodes.sampler import sample_episodes
-from harness.evaluation import SPECS, scoring
+from harness.evaluation import CLASSIFIERS as CLASSIFIER_SPECS
+from harness.evaluation import TRANSFORMS as TRANSFORM_SPECS
+from harness.evaluation import episodic, scoring
 from harness.evaluation.embed import ViewSource
-from harness.evaluation.scoring import evaluate
+from harness.evaluation.evaluator import Evaluator
+from harness.evaluation.heads import LoadedHead
 
 N_CLASSES, PER_CLASS = 12, 30
 AUGMENTATION = Augmentation(crop_padding=1, flip=True)
-CLASSIFIERS = {spec.name: spec.load() for spec in SPECS}
+CLASSIFIERS = {spec.name: spec.load() for spec in CLASSIFIER_SPECS}
+TRANSFORMS = {spec.name: spec for spec in TRANSFORM_SPECS}
 
 
 def make_split(name: str = "test", seed: int = 0, noise: float = 90.0) -> Split:
@@ -58,6 +64,22 @@ class Episodic:
 
 def sample(n: int = 40, k_shot: int = 2, dirichlet: float = 0.0) -> Episodes:
     return sample_episodes(SPLIT, EpisodeSpec(4, k_shot, 5, dirichlet), n, 0)
+
+
+def evaluate(
+    learner: Any,
+    split: Split,
+    episodes: list[Episodes],
+    head: Head | None,
+    classifier: BatchedClassifier | None = None,
+    **about: Any,
+) -> list[Score]:
+    if head is None:
+        return Evaluator(learner, split, **about).scores(episodes, None)
+    function = classifier or CLASSIFIERS[head.classifier]
+    transforms = tuple(TRANSFORMS[name] for name in head.transform.split("+"))
+    loaded = LoadedHead(head, ClassifierSpec(head.classifier, "", lambda: function), transforms)
+    return Evaluator(learner, split, **about).scores(episodes, loaded)
 
 
 def accuracies(episodes: Episodes, head: Head, classifier: BatchedClassifier | None = None) -> np.ndarray:
@@ -135,7 +157,7 @@ def test_query_order_gives_no_labels_away() -> None:
 def test_an_episodic_learner_is_scored_like_the_head_that_it_imitates(
     head: Head | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "EPISODIC_IMAGES", 4)
+    monkeypatch.setattr(episodic, "EPISODIC_IMAGES", 4)
     learner, episodes = Episodic(), sample(30)
     [score] = evaluate(learner, SPLIT, [episodes], head, None, augmentation=AUGMENTATION)
     expected = accuracies(episodes, Head("nearest-centroid", views=head.views if head else 1))
@@ -162,8 +184,16 @@ def test_centring_uses_the_base_classes_and_is_cached(tmp_path: Path) -> None:
     base = make_split("train", seed=1)
     head, cache = Head("cosine", "centre+l2"), tmp_path / "features"
     mean = torch.from_numpy(base.images.reshape(len(base), -1) / np.float32(255)).mean(dim=0)
-    expected = scoring.mean_feature(Pixels(), base)
-    torch.testing.assert_close(expected, mean, rtol=1e-4, atol=1e-5)
+    told: list[BaseStatistics] = []
+
+    def listen(features: Tensor, base: BaseStatistics) -> Tensor:
+        told.append(base)
+        return features
+
+    listening = TransformSpec("listen", "", lambda: listen, base_statistics=("mean",))
+    heard = LoadedHead(Head("cosine", "listen"), CLASSIFIER_SPECS[0], (listening,))
+    Evaluator(Pixels(), SPLIT, base=base).scores([sample()], heard)
+    torch.testing.assert_close(told[0].mean, mean, rtol=1e-4, atol=1e-5)
     scores = [
         evaluate(Pixels(), SPLIT, [sample()], head, CLASSIFIERS["cosine"], base=base, features_cache=path)[0].accuracies
         for path in (None, cache, cache)
@@ -172,6 +202,93 @@ def test_centring_uses_the_base_classes_and_is_cached(tmp_path: Path) -> None:
     assert (scores[1] == scores[2]).all()
     assert (scores[0] != accuracies(sample(), Head("cosine", "l2"))).any()
     assert len(list(cache.glob("test-*"))) == len(list(cache.glob("mean-of-train-*"))) == 1
+
+
+def test_a_classifier_may_ask_what_the_base_classes_say() -> None:
+    """Class means and covariances of the features as its head transforms them, against numpy's."""
+    base = make_split("train", seed=1)
+    told: list[BaseStatistics] = []
+
+    def listening(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, base: BaseStatistics) -> Tensor:
+        told.append(base)
+        return CLASSIFIERS["cosine"](support, support_labels, query, n_way)
+
+    asked = ("mean", "class_means", "covariances")
+    spec = ClassifierSpec("listening", "", lambda: listening, base_statistics=asked)
+    head = LoadedHead(Head("listening", "l2"), spec, (TRANSFORMS["l2"],))
+    [score] = Evaluator(Pixels(), SPLIT, base=base).scores([sample()], head)
+    assert (score.accuracies == accuracies(sample(), Head("cosine", "l2"))).all()
+    pixels = base.images.reshape(len(base), -1) / np.float32(255)
+    features = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
+    members = [features[base.labels == label] for label in range(N_CLASSES)]
+    np.testing.assert_allclose(told[0].mean, features.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(told[0].class_means, [m.mean(axis=0) for m in members], rtol=1e-4)
+    np.testing.assert_allclose(told[0].covariances, [np.cov(m.T) for m in members], rtol=1e-3, atol=1e-6)
+
+
+def test_base_features_are_embedded_once_for_all_who_ask(tmp_path: Path) -> None:
+    class Counting(Pixels):
+        n_images = 0
+
+        def embed(self, images: Tensor) -> Tensor:
+            self.n_images += len(images)
+            return super().embed(images)
+
+    def unlike_the_base(support: Tensor, labels: Tensor, query: Tensor, n_way: int, base: BaseStatistics) -> Tensor:
+        assert base.class_means is not None
+        return CLASSIFIERS["cosine"](
+            support - base.class_means.mean(0), labels, query - base.class_means.mean(0), n_way
+        )
+
+    spec = ClassifierSpec("unlike", "", lambda: unlike_the_base, base_statistics=("class_means",))
+    embedded = []
+    for _ in range(2):
+        learner = Counting()
+        evaluator = Evaluator(learner, SPLIT, base=make_split("train", seed=1), features_cache=tmp_path)
+        evaluator.scores([sample(), sample(10)], LoadedHead(Head("unlike"), spec, (TRANSFORMS["none"],)))
+        embedded.append(learner.n_images)
+    assert embedded[0] > 0
+    assert embedded[1] == 0
+
+
+@pytest.mark.parametrize(("classifier", "transform"), [("asking", "none"), ("cosine", "centre")])
+def test_a_head_that_asks_for_base_classes_that_are_not_there_is_refused(classifier: str, transform: str) -> None:
+    asks = ("class_means",) if classifier == "asking" else ()
+    spec = ClassifierSpec(classifier, "", lambda: CLASSIFIERS["cosine"], base_statistics=asks)
+    head = LoadedHead(Head(classifier, transform), spec, (TRANSFORMS[transform],))
+    with pytest.raises(HarnessError, match="needs features of the base classes, which are not there"):
+        Evaluator(Pixels(), SPLIT).scores([sample()], head)
+
+
+def test_an_episodic_learner_adapts_with_gradients_and_a_generator_an_episode(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Adapting:
+        """Fits a linear layer from a random start by gradient descent, an episode after the other."""
+
+        def __init__(self) -> None:
+            self.names: list[list[str]] = []
+
+        def predict(self, batch: EpisodeBatch) -> Tensor:
+            self.names.extend(map(list, batch.class_names))
+            support, query = (images.flatten(2).float() / 255 for images in (batch.support, batch.query))
+            scores = []
+            for x, y, q, generator in zip(support, batch.support_labels, query, batch.generators, strict=True):
+                weight = torch.randn(batch.n_way, x.shape[1], generator=generator).requires_grad_()
+                for _ in range(5):
+                    loss = torch.nn.functional.cross_entropy(x @ weight.T, y)
+                    (gradient,) = torch.autograd.grad(loss, weight)
+                    weight = weight - 0.5 * gradient
+                scores.append(q @ weight.T)
+            return torch.stack(scores)
+
+    learner, episodes = Adapting(), sample(30)
+    with torch.no_grad():
+        [whole] = evaluate(learner, SPLIT, [episodes], None, view_seed=3)
+    monkeypatch.setattr(episodic, "EPISODIC_IMAGES", 4)  # an episode at once
+    [one_by_one] = evaluate(Adapting(), SPLIT, [episodes], None, view_seed=3)
+    assert (whole.accuracies == one_by_one.accuracies).all()
+    [other] = evaluate(Adapting(), SPLIT, [episodes], None, view_seed=4)
+    assert (other.accuracies != whole.accuracies).any()
+    assert learner.names == [[f"test {label}" for label in classes] for classes in episodes.classes]
 
 
 def test_features_of_several_splits_are_kept_side_by_side(tmp_path: Path) -> None:

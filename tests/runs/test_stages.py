@@ -156,8 +156,8 @@ def test_a_score_is_of_one_version_of_its_classifier(tiny):
     from harness.episodes.sampler import sample_episodes
 
     episodes = sample_episodes(tiny.test, EpisodeSpec(2, 1, 1), 2, seed=0)
-    keys = {score_key("stage", episodes, Head("cosine"), 0, version) for version in (None, 1, 2)}
-    assert len(keys) == 3
+    keys = {score_key("stage", episodes, Head("cosine"), 0, versions) for versions in ((), (1,), (2,), (1, 1, 2))}
+    assert len(keys) == 4
 
 
 def test_waiting_for_a_lock_is_told(tmp_path):

@@ -1,0 +1,158 @@
+"""A learner scored on many episodes: by a head where it embeds images, else by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.common.errors import HarnessError, PluginError
+from harness.contract.data import Augmentation, Split
+from harness.contract.episodes import Episodes
+from harness.contract.heads import BaseStatistic, BaseStatistics
+from harness.contract.learners import Embedder, EpisodicLearner
+from harness.contract.results import Score
+from harness.evaluation import cache
+from harness.evaluation.base import chosen_images, statistics
+from harness.evaluation.embed import NO_AUGMENTATION, Embedding, Progress, ViewSource, embed, silent, used_pairs
+from harness.evaluation.episodic import score_episodic
+from harness.evaluation.heads import LoadedHead
+from harness.evaluation.scoring import score, spread
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Scores one learner on episodes of one split.
+
+    Args:
+        learner: on ``device`` already; put into eval mode where it has one.
+        split: what the episodes were drawn from.
+        augmentation: what the support views of a head may change.
+        view_seed: of the support views, and of what an episodic learner draws.
+        autocast: makes the context in which the learner runs.
+        base: the base classes, for heads that ask for their statistics.
+        features_cache: a folder that keeps features for later calls, a file a split.
+        progress: called while embedding, with how many views are done and how many there are.
+    """
+
+    learner: Any
+    split: Split
+    augmentation: Augmentation = NO_AUGMENTATION
+    view_seed: int = 0
+    device: torch.device | str = "cpu"
+    autocast: Autocast = nullcontext
+    base: Split | None = None
+    features_cache: Path | None = None
+    progress: Progress = silent
+
+    def scores(self, episodes: Sequence[Episodes], head: LoadedHead | None) -> list[Score]:
+        """A score for each of ``episodes``.
+
+        Args:
+            head: None for a learner that is episodic and takes its supports raw.
+
+        Raises:
+            PluginError: the learner is of neither kind, or returns what it must not.
+            HarnessError: the head asks for statistics of base classes that are not there.
+        """
+        if isinstance(self.learner, torch.nn.Module):
+            self.learner.eval()
+        episodic = isinstance(self.learner, EpisodicLearner)
+        if isinstance(self.learner, Embedder) and not (head is None and episodic):
+            return self._by_head(episodes, head)
+        if not episodic:
+            raise PluginError(
+                f"{type(self.learner).__name__} can neither embed(images) nor predict(batch): see Embedder and "
+                "EpisodicLearner"
+            )
+        source = self._source(self.split, head.views if head else 1)
+        accuracies = [score_episodic(self.learner, source, each, self.autocast) for each in episodes]
+        return [self._score(each, values, None) for each, values in zip(episodes, accuracies, strict=True)]
+
+    def _by_head(self, episodes: Sequence[Episodes], head: LoadedHead | None) -> list[Score]:
+        if head is None:
+            name = type(self.learner).__name__
+            raise PluginError(f"{name} embeds images, so its method needs a head to classify them")
+        source = self._source(self.split, head.views)
+        embedding = self._embedded(source, used_pairs(episodes, head.views, len(self.split)))
+        spreads = [spread(embedding, each) for each in episodes]
+        raw = self._raw_statistics(head.raw_statistics, head)
+        features = head.transformed(embedding.features.to(self.device), raw)
+        classify = head.classify(self._transformed_statistics(head, raw))
+        transformed = Embedding(features, embedding.pairs)
+        return [
+            self._score(each, score(transformed, each, head.views, classify), spread_of_features)
+            for each, spread_of_features in zip(episodes, spreads, strict=True)
+        ]
+
+    def _score(self, episodes: Episodes, accuracies: np.ndarray, feature_spread: float | None) -> Score:
+        return Score(
+            episodes.spec,
+            episodes.target,
+            episodes.fingerprint,
+            accuracies,
+            episodes.classes,
+            self.split.n_classes,
+            feature_spread,
+        )
+
+    # ── features ─────────────────────────────────────────────────────────────────────────────────
+
+    def _source(self, split: Split, views: int) -> ViewSource:
+        return ViewSource(split, self.augmentation, self.view_seed, self.device, views)
+
+    def _embedded(self, source: ViewSource, pairs: np.ndarray) -> Embedding:
+        """The features of pairs (M, 2) of an image and a view, from the cache where it has them."""
+        return cache.load_or_compute(
+            self.features_cache / cache.file_name(source.split) if self.features_cache else None,
+            lambda: cache.identity(self.learner, source, self.autocast),
+            pairs,
+            lambda missing: embed(self.learner, source, missing, self.autocast, self.progress),
+        )
+
+    def _raw_statistics(self, names: Sequence[BaseStatistic], head: LoadedHead) -> BaseStatistics:
+        """Statistics of the base classes' raw features. The mean alone is kept as one row, not as all features."""
+        if not names:
+            return BaseStatistics()
+        source = self._base_source(head)
+        if tuple(names) != ("mean",):
+            return statistics(*self._base_features, names)
+        pairs = chosen_images(source.split)
+        mean = cache.load_or_compute(
+            self.features_cache / cache.file_name(source.split, "mean-of-") if self.features_cache else None,
+            lambda: cache.identity(self.learner, source, self.autocast),
+            pairs[:1],
+            lambda _: embed(self.learner, source, pairs, self.autocast, self.progress).mean(dim=0, keepdim=True),
+        )
+        return BaseStatistics(mean=mean.features[0])
+
+    def _transformed_statistics(self, head: LoadedHead, raw: BaseStatistics) -> BaseStatistics:
+        """What the classifier asks to know of the base classes, of features as the head transforms them."""
+        if not head.classifier.base_statistics:
+            return BaseStatistics()
+        self._base_source(head)
+        features, labels = self._base_features
+        return statistics(head.transformed(features, raw), labels, head.classifier.base_statistics)
+
+    @cached_property
+    def _base_features(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Raw features (M, D) of base images and their classes (M,)."""
+        assert self.base is not None
+        pairs = chosen_images(self.base)
+        embedding = self._embedded(ViewSource(self.base, device=self.device), pairs)
+        rows = torch.from_numpy(embedding.rows(pairs[:, 0], 1)[:, 0])
+        labels = torch.from_numpy(np.asarray(self.base.labels)[pairs[:, 0]])
+        return embedding.features.to(self.device)[rows.to(self.device)], labels.to(self.device)
+
+    def _base_source(self, head: LoadedHead) -> ViewSource:
+        if self.base is None:
+            raise HarnessError(f"the head {head.head} needs features of the base classes, which are not there")
+        return ViewSource(self.base, device=self.device)
