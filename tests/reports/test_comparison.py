@@ -10,8 +10,9 @@ from scipy import stats
 
 from harness.common.errors import RunsError, UnknownName
 from harness.contract.results import Score
-from harness.reports.formats.markdown import difference_rows, p_value
+from harness.reports.formats.markdown import difference_rows
 from harness.reports.published import Published, verdict
+from harness.reports.words import p_value
 from harness.runs import StageFolder
 from tests.helpers.reports import CONDITIONS, N_CLOSED, SPECS, Bench, closed
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from harness.common.errors import RunsError
 from harness.reports.figures.plots import plots
-from harness.reports.formats.markdown import duration, p_value
+from harness.reports.words import duration, p_value
 from tests.helpers.reports import CONDITIONS, N_CLOSED, closed
 
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────

@@ -33,7 +33,7 @@ from harness.reports.figures.drawing import (
     whisker,
     whole_epochs,
 )
-from harness.reports.formats.markdown import SIGNIFICANT, p_value
+from harness.reports.words import SIGNIFICANT, p_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

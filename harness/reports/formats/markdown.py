@@ -10,11 +10,11 @@ from tabulate import tabulate
 
 from harness.contract.episodes import EpisodeSpec
 from harness.reports.model import TESTED_ON, Report, Row, Table
+from harness.reports.words import SIGNIFICANT, duration, p_value
 
 if TYPE_CHECKING:
     from harness.statistics.intervals import Interval
 
-SIGNIFICANT = 0.05
 UNKNOWN = "unknown"  # a cost; "-" is that of no training
 MARK = "†"  # of a row that learned nothing: harness/reports/marks.py
 WORDS = ("method", "backbone", "head", "setting", "verdict", "source")  # columns that are read, not compared: left
@@ -151,20 +151,6 @@ def published_rows(table: Table) -> list[dict[str, str]]:
         for spec, cell in row.cells.items()
         for verdict in cell.published
     ]
-
-
-def p_value(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 100:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 # ── what the numbers hold under ───────────────────────────────────────────────────────────────────
