@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.plan import BenchPlan
 from harness.reports.model import Report, Verdict
 from harness.runs.records import TableRecord
+from harness.statistics.agreement import allowed_difference
 
 if TYPE_CHECKING:
     from harness.reports.model import Cell, Row
 
 
 Z = 1.96  # two-sided 95 % of a normal
-
-LEAST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -69,8 +65,8 @@ def without_numbers(report: Report) -> list[str]:
 def verdict(number: Published, row: Row, cell: Cell, obstacles: Sequence[str]) -> Verdict:
     """What the measured cell says of a published number.
 
-    The difference is judged against 1.96 · √(se₁² + se₂² + 2 · s²_seed): the published run was one seed, and so would
-    be a repetition of ours; with fewer than three seeds s_seed is unknown and the verdict is "undecided".
+    The difference is judged by ``allowed_difference``: the published run was one seed; with fewer than three of ours
+    nothing is known of seeds and the verdict is "undecided".
     """
 
     def given(text: str) -> Verdict:
@@ -83,11 +79,9 @@ def verdict(number: Published, row: Row, cell: Cell, obstacles: Sequence[str]) -
         return given(f"not comparable ({', '.join(reasons)})")
     difference = cell.intervals["closed"].mean - number.accuracy
     shown = f"{100 * difference:+.2f}"
-    if len(cell.by_seed) < LEAST_SEEDS:
+    bound = allowed_difference(cell.by_seed, cell.episode_error, number.ci95 / Z)
+    if bound is None:
         return given(f"undecided ({shown}, {len(cell.by_seed)} seed{'s' if len(cell.by_seed) > 1 else ''})")
-    seed_variance = float(np.var(cell.by_seed, ddof=1))
-    errors = cell.episode_error**2 + (number.ci95 / Z) ** 2 + 2 * seed_variance
-    bound = Z * math.sqrt(errors)
     word = "agrees" if abs(difference) <= bound else "above" if difference > 0 else "below"
     return given(f"{word} ({shown}, allowed ± {100 * bound:.2f})")
 

@@ -1,8 +1,10 @@
 """What the accuracies prove: intervals, paired comparisons, and how much would prove more.
 
-intervals.py, comparison.py, power.py; the formulae and their sources are in docs/statistics.md.
+intervals.py, behrens_fisher.py (seeds and episodes in one error), comparison.py, power.py, agreement.py (with a
+published number); the formulae and their sources are in docs/statistics.md.
 """
 
+from harness.statistics.agreement import allowed_difference
 from harness.statistics.comparison import Comparison, compare, holm, signed_rank_p
 from harness.statistics.intervals import Interval, class_interval, closed_interval, interval, open_interval
 from harness.statistics.power import PairedVariances, Requirement, paired_variances, power, required
@@ -12,6 +14,7 @@ __all__ = [
     "Interval",
     "PairedVariances",
     "Requirement",
+    "allowed_difference",
     "class_interval",
     "closed_interval",
     "compare",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.contract.episodes import Target
-from harness.statistics.intervals import LEVEL, Interval, checked, class_effects, interval
+from harness.statistics.behrens_fisher import MOST_DF, Part, two_sided_p
+from harness.statistics.intervals import LEAST_SEEDS, LEVEL, Interval, checked, class_effects, interval
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Comparison:
     target: Target  # of the episodes; of closed ones every p-value is about this test set only
     difference: Interval  # row minus baseline, a fraction; named after ``target``
     t_p: float  # paired t-test, two-sided: the one that agrees with ``difference``
-    wilcoxon_p: float  # Wilcoxon's signed-rank test, two-sided; of open episodes without their class effects
+    wilcoxon_p: float  # signed-rank test, two-sided, about the same truth; of open episodes without class effects
     wins: int  # episodes in which the row is the better one
     ties: int
     losses: int
@@ -54,7 +55,33 @@ def compare(
     ties = len(by_episode) - wins - losses
     effects = class_effects(by_episode, classes, n_classes) if target == "open" else None
     ranked = by_episode if effects is None else np.round(effects.adjusted, 12)
-    return Comparison(target, found, found.p_value, signed_rank_p(ranked), wins, ties, losses)
+    ranks_p = signed_rank_p(ranked)
+    if len(differences) >= LEAST_SEEDS and found.parts:
+        of_mean = effects.variance if effects else float(ranked.var(ddof=1)) / len(ranked)
+        ranks_p = _over_seeds(ranks_p, ranked, found.parts, of_mean)
+    return Comparison(target, found, found.p_value, ranks_p, wins, ties, losses)
+
+
+def _over_seeds(p_value: float, values: np.ndarray, parts: Sequence[Part], of_mean: float) -> float:
+    """The p-value of a signed-rank test of values (E,), averaged over seeds, as a claim about all seeds.
+
+    The test's z is its estimate, Hodges and Lehmann's median of pairwise means, over that estimate's standard error.
+    To the square of this error the seeds' part is added, as in the t-test.
+
+    Args:
+        parts: of the squared standard error of the mean, that of seeds and that of episodes alone.
+        of_mean: variance of the mean of these values.
+    """
+    from scipy import stats
+
+    pairs = np.triu_indices(len(values))
+    estimate = abs(float(np.median(values[pairs[0]] + values[pairs[1]]))) / 2
+    z = float(stats.norm.isf(p_value / 2))
+    if z == 0 or estimate == 0:
+        return 1.0
+    (of_seeds, df), (of_episodes, _) = parts
+    of_ranks = (estimate / z) ** 2 * (of_episodes / of_mean if of_mean else 0.0)
+    return two_sided_p(estimate, ((of_seeds, df), (of_ranks, MOST_DF)))
 
 
 def paired_differences(row: np.ndarray, baseline: np.ndarray) -> np.ndarray:

@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.statistics.behrens_fisher import Part, half_width, two_sided_p
+
 LEVEL = 0.95
 LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in; ``class`` has no fewer
 MOST_SCATTER = 2.0  # above, what a fit of class effects takes off for ``class`` is nearly all there is: it takes none
 LEAST_SEEDS = 3  # with fewer, nothing is said about other seeds
+LEAST_DF_ONCE = 40  # with fewer of episodes, what seeds do to single episodes is counted twice: docs/statistics.md
 WEIGHTS_ONLY = "these weights, not these methods"
 
 
@@ -26,9 +29,10 @@ class Interval:
     name: str  # which question it answers: closed, open, class
     mean: float
     standard_error: float  # infinite where nothing can be said
-    df: float  # degrees of freedom of Student's t
+    df: float  # degrees of freedom of Student's t; over seeds, of the seeds' part
     half_width: float
     note: str = ""  # what a reader must know of it
+    parts: tuple[Part, ...] = ()  # of the squared standard error, with their degrees of freedom; seeds first
 
     @property
     def low(self) -> float:
@@ -41,13 +45,7 @@ class Interval:
     @property
     def p_value(self) -> float:
         """Two-sided p-value of the null hypothesis that the true mean is 0: a paired t-test, of differences."""
-        from scipy import stats
-
-        if not math.isfinite(self.standard_error):
-            return 1.0
-        if self.standard_error == 0:
-            return 1.0 if self.mean == 0 else 0.0
-        return float(2 * stats.t.sf(abs(self.mean) / self.standard_error, self.df))
+        return two_sided_p(self.mean, self.parts) if math.isfinite(self.standard_error) else 1.0
 
 
 def closed_interval(accuracies: np.ndarray, level: float = LEVEL) -> Interval:
@@ -109,8 +107,8 @@ INTERVALS: Mapping[str, Callable[..., Interval]] = {
 def interval(name: str, accuracies: np.ndarray, classes: np.ndarray, n_classes: int, level: float = LEVEL) -> Interval:
     """The interval ``name`` of accuracies (E,), or (S, E) over seeds that met the same episodes.
 
-    Over three seeds or more, standard error² = s²_seed / S + se² of the seeds' mean accuracies, with degrees of freedom
-    by Satterthwaite. Over fewer it says nothing of other seeds, and its note says so.
+    Over three seeds or more, standard error² = s²_seed / S + what the mean accuracies owe to episodes alone, each with
+    its own degrees of freedom (see behrens_fisher.py). Over fewer it says nothing of other seeds, and its note says so.
 
     Args:
         classes: (E, n_way), which classes an episode has.
@@ -121,10 +119,22 @@ def interval(name: str, accuracies: np.ndarray, classes: np.ndarray, n_classes: 
     n_seeds = len(by_seed)
     if n_seeds < LEAST_SEEDS:
         return replace(over_episodes, note="; ".join(filter(None, [WEIGHTS_ONLY, over_episodes.note])))
-    of_seeds = by_seed.mean(axis=1).var(ddof=1) / n_seeds
+    if not math.isfinite(over_episodes.standard_error):
+        return over_episodes
+    of_seeds = float(by_seed.mean(axis=1).var(ddof=1)) / n_seeds
     of_episodes = over_episodes.standard_error**2
-    df = satterthwaite((of_seeds, n_seeds - 1), (of_episodes, over_episodes.df))
-    return _student(name, over_episodes.mean, math.sqrt(of_seeds + of_episodes), df, level, over_episodes.note)
+    if name != "class" and over_episodes.df >= LEAST_DF_ONCE:
+        of_episodes = max(0.0, of_episodes - _single_episodes(name, by_seed, classes, n_classes))
+    parts = ((of_seeds, n_seeds - 1), (of_episodes, over_episodes.df))
+    return _with_error(name, over_episodes.mean, parts, level, over_episodes.note)
+
+
+def _single_episodes(name: str, by_seed: np.ndarray, classes: np.ndarray, n_classes: int) -> float:
+    """The variance that what seeds do to single episodes gives the mean of (S, E); it is in the seeds' means too."""
+    n_seeds = len(by_seed)
+    deviations = by_seed - by_seed.mean(axis=0)  # (S, E), each with 1 - 1/S of a seed's variance
+    errors = [INTERVALS[name](of_seed, classes, n_classes).standard_error for of_seed in deviations]
+    return float(np.square(errors).sum()) / (n_seeds * (n_seeds - 1))
 
 
 def satterthwaite(*parts: tuple[float, float], total: float | None = None) -> float:
@@ -217,8 +227,13 @@ def _standard_error(values: np.ndarray) -> float:
 
 
 def _student(name: str, mean: float, error: float, df: float, level: float, note: str = "") -> Interval:
-    from scipy import stats
-
     known = df > 0 and math.isfinite(error)
-    half_width = float(stats.t.ppf((1 + level) / 2, df) * error) if known else math.inf
-    return Interval(name, float(mean), error if known else math.inf, float(df), half_width, note)
+    return _with_error(name, mean, ((float(error) ** 2, float(df)),) if known else (), level, note, df)
+
+
+def _with_error(
+    name: str, mean: float, parts: tuple[Part, ...], level: float, note: str = "", df: float | None = None
+) -> Interval:
+    error = math.sqrt(sum(variance for variance, _ in parts)) if parts else math.inf
+    width = half_width(parts, level) if parts else math.inf
+    return Interval(name, float(mean), error, float(parts[0][1] if df is None else df), width, note, parts)

@@ -158,13 +158,47 @@ def test_satterthwaite_gives_the_df_of_welchs_test(rng: np.random.Generator) -> 
     assert satterthwaite((0.0, 2), (0.0, 9)) == 2
 
 
-def test_seeds_add_their_variance(rng: np.random.Generator) -> None:
-    accuracies, classes = rng.normal(0.6, 0.1, (4, 50)) + rng.normal(0, 0.05, (4, 1)), classes_of(50, 10, 5)
-    found, alone = interval("closed", accuracies, classes, 10), closed_interval(accuracies.mean(axis=0))
+def test_seeds_add_their_variance_and_share_the_luck_of_single_episodes(rng: np.random.Generator) -> None:
+    """The two-way analysis of variance: mean squares of seeds, of episodes, and of what is left."""
+    n_seeds, n_episodes = 4, 50
+    accuracies = (
+        rng.normal(0.6, 0.05, (n_seeds, n_episodes))
+        + rng.normal(0, 0.05, (n_seeds, 1))
+        + rng.normal(0, 0.1, n_episodes)
+    )
+    found = interval("closed", accuracies, classes_of(n_episodes, 10, 5), 10)
+    of_seeds, of_episodes = accuracies.mean(axis=1).var(ddof=1), accuracies.mean(axis=0).var(ddof=1)
+    left = accuracies - accuracies.mean(axis=1, keepdims=True) - accuracies.mean(axis=0) + accuracies.mean()
+    left_variance = (left**2).sum() / (n_seeds - 1) / (n_episodes - 1)
+    parts = (of_seeds / n_seeds, of_episodes / n_episodes - left_variance / n_seeds / n_episodes)
+    assert [variance for variance, _ in found.parts] == pytest.approx(parts)
+    assert [df for _, df in found.parts] == [3, 49]
+    assert found.standard_error == pytest.approx(math.sqrt(sum(parts)))
+    assert (found.df, found.note) == (3, "")
+
+
+@pytest.mark.parametrize("target", ["closed", "open"])
+def test_what_seeds_do_to_single_episodes_is_counted_once(rng: np.random.Generator, target: str) -> None:
+    """On average over benchmarks, the squared standard error is the variance that the means have."""
+    n_seeds, n_episodes, classes = 3, 148, classes_of(148, 20, 5)
+    errors, means = [], []
+    for _ in range(200):
+        accuracies = rng.normal(0, 0.1, (n_seeds, n_episodes)) + rng.normal(0, 0.03, n_episodes)
+        found = interval(target, accuracies, classes, 20)
+        errors.append(found.standard_error**2)
+        means.append(found.mean)
+    truth = 0.1**2 / n_seeds / n_episodes + 0.03**2 / n_episodes
+    assert np.mean(errors) == pytest.approx(truth, rel=0.2)
+    assert np.var(means) == pytest.approx(truth, rel=0.4)
+
+
+def test_with_few_episodes_it_is_counted_twice_to_be_safe(rng: np.random.Generator) -> None:
+    accuracies = rng.normal(0.6, 0.1, (4, 30))
+    found = interval("closed", accuracies, classes_of(30, 10, 5), 10)
     of_seeds = accuracies.mean(axis=1).var(ddof=1) / 4
-    assert found.standard_error == pytest.approx(math.sqrt(alone.standard_error**2 + of_seeds))
-    assert found.df == pytest.approx(satterthwaite((of_seeds, 3), (alone.standard_error**2, 49)))
-    assert found.note == ""
+    assert found.standard_error**2 == pytest.approx(
+        of_seeds + closed_interval(accuracies.mean(axis=0)).standard_error ** 2
+    )
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2])
@@ -212,6 +246,33 @@ def test_class_effects_do_not_blur_the_wilcoxon_test_of_open_episodes(rng: np.ra
     )
     assert moved.wilcoxon_p == pytest.approx(plain.wilcoxon_p)
     assert moved.t_p == pytest.approx(plain.t_p)
+
+
+def test_wilcoxon_over_seeds_without_any_effect_of_seeds_is_that_of_one_seed(rng: np.random.Generator) -> None:
+    values, classes = rng.normal(0.02, 0.1, 80), classes_of(80, 10, 5)
+    over_seeds = compare(np.stack([values] * 3), np.zeros((3, 80)), classes, 10, "closed")
+    of_one = compare(values, np.zeros(80), classes, 10, "closed")
+    assert over_seeds.wilcoxon_p == pytest.approx(of_one.wilcoxon_p, rel=1e-3)
+
+
+@pytest.mark.parametrize("n_seeds", [3, 5])
+def test_no_test_takes_the_luck_of_seeds_for_a_difference(rng: np.random.Generator, n_seeds: int) -> None:
+    """Heavy tails, seeds of half the variance of the mean: 5 % of 300, and at most three standard errors more."""
+    classes, found = classes_of(100, 20, 5), []
+    for _ in range(300):
+        seeds = rng.normal(0, 0.1, (n_seeds, 1)) * math.sqrt(n_seeds / 100)
+        values = seeds + 0.1 / math.sqrt(3) * rng.standard_t(3, 100)
+        found.append(compare(values, np.zeros_like(values), classes, 20, "open"))
+    assert np.mean([one.t_p < 0.05 for one in found]) < 0.088
+    assert np.mean([one.wilcoxon_p < 0.05 for one in found]) < 0.088
+
+
+def test_seeds_far_apart_leave_wilcoxon_nothing_to_claim() -> None:
+    """The signs of all episodes agree, as those of 25 % of benches with three such seeds do by chance."""
+    values = np.array([[0.1], [0.3], [0.8]]) + np.linspace(-0.05, 0.05, 100)
+    found = compare(values, np.zeros_like(values), classes_of(100, 20, 5), 20, "closed")
+    assert found.losses == 0
+    assert found.wilcoxon_p > 0.1
 
 
 def test_rounding_makes_no_winner() -> None:
@@ -272,13 +333,39 @@ def test_power_agrees_with_textbook_sample_sizes() -> None:
         assert (found.n_episodes, found.claim) == (n, "these weights")
 
 
-def test_power_is_the_share_of_rejections(rng: np.random.Generator) -> None:
-    variances, n_seeds, n_episodes = PairedVariances(0.01, 0.0004), 4, 60
-    seeds = rng.normal(0, 0.02, (4_000, n_seeds, 1))
-    differences = 0.04 + seeds + rng.normal(0, 0.1, (4_000, 1, n_episodes))
+@pytest.mark.parametrize(
+    ("n_seeds", "seed", "single"), [(3, 0.02, 0.09), (5, 0.0, 0.1), (5, 0.02, 0.0), (10, 0.02, 0.09), (10, 0.003, 0.08)]
+)
+def test_power_is_the_share_of_rejections(rng: np.random.Generator, n_seeds: int, seed: float, single: float) -> None:
+    """``single``: the standard deviation of what a seed does to an episode, out of 0.1 for one seed's episode."""
+    n_episodes, n = 60, 400
+    common = math.sqrt(0.1**2 - single**2)
+    variances = PairedVariances(0.1**2, seed**2, 1, None, single**2)
+    error = math.sqrt(seed**2 / n_seeds + single**2 / n_seeds / n_episodes + common**2 / n_episodes)
+    differences = (
+        2.5 * error
+        + seed * rng.standard_normal((n, n_seeds, 1))
+        + single * rng.standard_normal((n, n_seeds, n_episodes))
+        + common * rng.standard_normal((n, 1, n_episodes))
+    )
     classes = classes_of(n_episodes, 10, 5)
     rejected = np.mean([compare(d, np.zeros_like(d), classes, 10, "closed").t_p < 0.05 for d in differences])
-    assert power(0.04, variances, n_episodes, n_seeds) == pytest.approx(rejected, abs=0.03)
+    assert power(2.5 * error, variances, n_episodes, n_seeds) == pytest.approx(rejected, abs=0.07)
+
+
+def test_without_a_difference_power_is_the_level_or_less() -> None:
+    for seed, single in ((0.0, 0.0), (0.02, 0.0), (0.001, 0.08)):
+        variances = PairedVariances(0.01, seed**2, 20, None, single**2)
+        assert power(0.0, variances, 148, 3, level=0.99) <= 0.0101
+
+
+@pytest.mark.parametrize("n_seeds", [3, 5, 10])
+def test_as_many_episodes_as_required_are_enough_and_fewer_are_not(n_seeds: int) -> None:
+    variances = PairedVariances(0.01, 0.0001, 20, None, 0.008)
+    [found] = required(0.04, variances, [n_seeds])
+    assert found.n_episodes is not None
+    assert power(0.04, variances, found.n_episodes, n_seeds) >= 0.8
+    assert power(0.04, variances, found.n_episodes - 1, n_seeds) < 0.8
 
 
 @pytest.mark.parametrize(("n_episodes", "n_classes"), [(24, 20), (40, 20), (24, 97)])
@@ -322,5 +409,6 @@ def test_variances_are_measured_as_they_were_made(rng: np.random.Generator) -> N
         row = 0.7 + common + single + effects + rng.normal(0, 0.02, (5, 1))
         measured.append(paired_variances(row, np.full_like(row, 0.6), classes, 20))
     assert np.mean([m.episode for m in measured]) == pytest.approx(0.05**2 + 0.03**2, rel=0.02)
+    assert np.mean([m.single for m in measured]) == pytest.approx(0.03**2, rel=0.02)
     assert np.mean([m.seed for m in measured if m.seed is not None]) == pytest.approx(0.02**2, rel=0.3)
     assert paired_variances(rng.random(50), rng.random(50), classes[:50], 20).seed is None

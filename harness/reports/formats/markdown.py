@@ -156,8 +156,9 @@ def published_rows(table: Table) -> list[dict[str, str]]:
 # ── what the numbers hold under ───────────────────────────────────────────────────────────────────
 
 ABOUT_PUBLISHED = (
-    "Beside published numbers, in percent. A row agrees where the difference is within 1.96 standard errors of both "
-    "numbers' episodes and of one training seed each; under 3 seeds that error is unknown and nothing is decided:"
+    "Beside published numbers, in percent. A row agrees where the difference is one that equally good methods show in "
+    "95 % of cases, by the errors of both numbers' episodes and of our seeds (theirs is one); under 3 seeds that error "
+    "is unknown and nothing is decided:"
 )
 
 
@@ -173,11 +174,10 @@ def about_differences(table: Table) -> str:
         return "No differences: no other row is whole, or the test split has too few images for two open episodes."
     several = len(baseline.seeds) >= 3
     claim = "these methods" if several else "these weights"
-    of_ranks = " (Wilcoxon's test knows nothing of seeds: its p-values are about these weights)" if several else ""
     return (
         f"Paired differences from {table.baseline}, in points, ± 95 % interval, on open episodes (no image twice: "
         f"{counts(table, TESTED_ON)}). They are about {claim} on new images of these classes. p-values by Holm over "
-        f"all rows and settings{of_ranks}; bold where p (t) < 0.05:"
+        "all rows and settings; bold where p (t) < 0.05:"
     )
 
 
