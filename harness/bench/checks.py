@@ -34,7 +34,7 @@ def starting_weights(weights: str | None, backbone: str | None, catalogue: Catal
         return Path(weights).expanduser()
     spec, argument = catalogue.backbone(backbone)
     if spec.pretrained is None:
-        offering = [name for name, each in catalogue.backbones.items() if each.pretrained]
+        offering = [name for name, candidate in catalogue.backbones.items() if candidate.pretrained]
         raise HarnessError(
             f"--weights pretrained: the backbone {backbone} has none. It is for {', '.join(offering)} "
             "(--backbone timm:resnet18); for others give --weights FILE"

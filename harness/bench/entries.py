@@ -47,7 +47,7 @@ class Entry:
         Args:
             options: in place of the entry's own.
         """
-        stages = {each.name: each for each in self.method.stages(options or self.options)}
+        stages = {stage.name: stage for stage in self.method.stages(options or self.options)}
         reads: set[str] = set()
         before: str | None = stage if stage in stages else None
         while before is not None:
@@ -63,17 +63,17 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
         UnknownName: no such method, preset, label, option, backbone or classifier.
         HarnessError: two methods under one label, or a value that an option refuses.
     """
-    asked = _asked(plan, catalogue)
+    asked = _requested_methods(plan, catalogue)
     labels = [label for label, _, _ in asked]
-    overrides = _by_label(plan.set, labels, "--set")
+    overrides = _group_by_label(plan.set, labels, "--set")
     if plan.weights not in (None, PRETRAINED) and not Path(plan.weights).expanduser().is_file():
         raise HarnessError(f"--weights {plan.weights}: no such file")
-    swept = _by_label(plan.sweep, labels, "--sweep")
+    swept = _group_by_label(plan.sweep, labels, "--sweep")
     if plan.backbone is not None:
         catalogue.backbone(plan.backbone)
     if plan.classifier != NATIVE:
         catalogue.classifier(plan.classifier)
-    found = []
+    plan_entries = []
     for label, method, preset in asked:
         backbone = _backbone(plan, method, preset, asked) if method.uses_backbone else None
         head = choose_head(plan, method, catalogue)
@@ -84,19 +84,19 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
             checked_stages(method, options)
             offered = resolve(method, preset, dataset, _budget(plan, method))
             changed = tuple(name for name in changes if getattr(options, name) != getattr(offered, name))
-            found.append(Entry(name, method, preset, options, backbone, head, changed, offered, transductive))
-    return found
+            plan_entries.append(Entry(name, method, preset, options, backbone, head, changed, offered, transductive))
+    return plan_entries
 
 
-def _by_label(settings: Mapping[str, Any], labels: Sequence[str], flag: str) -> dict[str, dict[str, Any]]:
+def _group_by_label(settings: Mapping[str, Any], labels: Sequence[str], flag: str) -> dict[str, dict[str, Any]]:
     """``{"skd.alpha": 2}`` as ``{"skd": {"alpha": 2}}``, with an entry for every label."""
-    found: dict[str, dict[str, Any]] = {label: {} for label in labels}
+    by_label: dict[str, dict[str, Any]] = {label: {} for label in labels}
     for key, value in settings.items():
         name = OptionName.parse(key)
-        if name.label not in found:
+        if name.label not in by_label:
             raise UnknownName(f"label in {flag}", name.label, labels, "Labels")
-        found[name.label][name.option] = value
-    return found
+        by_label[name.label][name.option] = value
+    return by_label
 
 
 def combinations(label: str, swept: Mapping[str, Sequence[Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -109,18 +109,18 @@ def combinations(label: str, swept: Mapping[str, Sequence[Any]]) -> list[tuple[s
         shown = [_shown(value) for value in values]
         if not shown or len(set(shown)) < len(shown):
             raise HarnessError(f"--sweep {label}.{option} = {', '.join(shown)}: give it one or more different values")
-    found = []
+    labelled = []
     for values in itertools.product(*swept.values()):
         chosen = dict(zip(swept, values, strict=True))
-        found.append((" ".join([label, *(f"{name}={_shown(value)}" for name, value in chosen.items())]), chosen))
-    return found
+        labelled.append((" ".join([label, *(f"{name}={_shown(value)}" for name, value in chosen.items())]), chosen))
+    return labelled
 
 
 def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _asked(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str, MethodSpec, str]]:
+def _requested_methods(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str, MethodSpec, str]]:
     names = plan.methods or tuple(sorted(name for name, method in catalogue.methods.items() if not method.floor))
     floors = [name for name, method in catalogue.methods.items() if method.floor and plan.floors]
     asked: dict[str, tuple[str, MethodSpec, str]] = {}

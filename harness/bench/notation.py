@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 def parse_settings(texts: Sequence[str], flag: str = "--set") -> dict[str, Any]:
     """``{"skd.alpha": 2}`` of ``["skd.alpha=2"]``; see ``parse_setting``."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for text in texts:
         name, value = parse_setting(text, flag)
-        if name in found:
+        if name in settings:
             raise HarnessError(f"{flag} {name} is given twice")
-        found[name] = value
-    return found
+        settings[name] = value
+    return settings
 
 
 def parse_setting(text: str, flag: str = "--set") -> tuple[str, Any]:
@@ -50,8 +50,8 @@ def comma_list(text: str, kind: Callable[[str], T], flag: str) -> tuple[T, ...]:
             if kind is int and dash and first:
                 span = range(int(first), int(last) + 1)
                 if not 0 < len(span) <= MOST_NUMBERS:
-                    found = f"{len(span):,} numbers; at most {MOST_NUMBERS:,} go" if span else "no number"
-                    raise HarnessError(f"{flag} {text!r}: {part!r} names {found}. {example}")
+                    problem = f"{len(span):,} numbers; at most {MOST_NUMBERS:,} go" if span else "no number"
+                    raise HarnessError(f"{flag} {text!r}: {part!r} names {problem}. {example}")
                 values.extend(span)
             else:
                 values.append(kind(part))

@@ -99,18 +99,18 @@ def episodes_record(episodes: Episodes) -> EpisodesRecord:
 
 
 def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, root: Path) -> BenchTable:
-    found = entries(plan, name, catalogue)
+    table_entries = entries(plan, name, catalogue)
     source = data_source(plan, name, root)
     dataset = source.open(catalogue)
     balanced = EpisodePlan(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
-    protocol = balanced.with_unbalanced() if any(entry.transductive for entry in found) else balanced
+    protocol = balanced.with_unbalanced() if any(entry.transductive for entry in table_entries) else balanced
     episodes = protocol.sample(source.scored(dataset))
     machine = HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices)
     jobs = [
-        job for seed in plan.seeds for entry in found
+        job for seed in plan.seeds for entry in table_entries
         for job in stage_jobs(plan, entry, seed, source, dataset, protocol, machine, output, catalogue)
     ]  # fmt: skip
-    table = BenchTable(source, dataset, episodes, found, jobs, {}, plan.rows)
+    table = BenchTable(source, dataset, episodes, table_entries, jobs, {}, plan.rows)
     return replace(table, jobs=_needed(table))
 
 

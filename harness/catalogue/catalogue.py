@@ -84,18 +84,19 @@ class Catalogue:
 
     def add(self, plugin: str, module: Any, name: str = "") -> None:
         """Take in what ``module`` offers; if it breaks the contract, none of it, and list it in ``broken``."""
-        own = f"{plugin}:{name}" if self._manager.has_plugin(plugin) else plugin  # of one distribution may come several
+        # one distribution may bring several plugins
+        plugin_name = f"{plugin}:{name}" if self._manager.has_plugin(plugin) else plugin
         try:
             with standard_output_kept():
-                self._register(own, module)
-                offers = list(self._offers_of(own))
+                self._register(plugin_name, module)
+                offers = list(self._collect_offers(plugin_name))
         except (Exception, SystemExit) as error:
-            if self._manager.get_plugin(own) is module:
-                self._manager.unregister(name=own)
+            if self._manager.get_plugin(plugin_name) is module:
+                self._manager.unregister(name=plugin_name)
             self.broken.append(Broken(plugin, one_line(error), name or plugin))
             return
         for kind, spec in offers:
-            self._offer(plugin, kind, spec)
+            self._add_offer(plugin, kind, spec)
 
     def _register(self, plugin: str, module: Any) -> None:
         for attribute in dir(module):
@@ -108,7 +109,7 @@ class Catalogue:
         self._manager.register(module, name=plugin)
         self._manager.check_pending()
 
-    def _offers_of(self, plugin: str) -> Iterator[tuple[str, Any]]:
+    def _collect_offers(self, plugin: str) -> Iterator[tuple[str, Any]]:
         for hook, (kind, expected) in OFFERS.items():
             for implementation in getattr(self._manager.hook, hook).get_hookimpls():
                 if implementation.plugin_name != plugin:
@@ -122,7 +123,7 @@ class Catalogue:
                     validate(spec)
                     yield kind, spec
 
-    def _offer(self, plugin: str, kind: str, spec: Any) -> None:
+    def _add_offer(self, plugin: str, kind: str, spec: Any) -> None:
         if (kind, spec.name) not in self._owner:
             self._owner[kind, spec.name] = plugin
             self._offered[kind][spec.name] = spec

@@ -38,13 +38,13 @@ def check(
     checks = method_checks(method, options=options)
     while True:
         with standard_output_kept():
-            found = next(checks, None)
-        if found is None:
+            result = next(checks, None)
+        if result is None:
             break
-        typer.echo(f"ok    {found.claim}" if found.problem is None else f"FAIL  {found.claim}: {found.problem}")
+        typer.echo(f"ok    {result.claim}" if result.problem is None else f"FAIL  {result.claim}: {result.problem}")
         sys.stdout.flush()
-        if found.details:
-            sys.stderr.write(found.details)
-        failed += found.problem is not None
+        if result.details:
+            sys.stderr.write(result.details)
+        failed += result.problem is not None
     typer.echo(f"{name} keeps the contract" if not failed else f"{name} breaks it in {failed} place(s)")
     return 1 if failed else 0

@@ -23,7 +23,7 @@ def methods(name: Name = None) -> int:
         return 0
     rows = [(m.name, m.title, m.paper or "-", catalogue.owner("method", m.name)) for m in catalogue.methods.values()]
     _columns(("method", "what it is", "paper", "from"), sorted(rows))
-    _broken(catalogue)
+    _print_broken(catalogue)
     return 0
 
 
@@ -35,7 +35,7 @@ def datasets(name: Name = None) -> int:
         return 0
     rows = [(d.name, f"{d.image_size}x{d.image_size}", d.title) for d in catalogue.datasets.values()]
     _columns(("dataset", "pixels", "what it is"), rows)
-    _broken(catalogue)
+    _print_broken(catalogue)
     return 0
 
 
@@ -44,7 +44,7 @@ def backbones() -> int:
     catalogue = _catalogue()
     rows = [(f"{b.name}:NAME" if b.takes_argument else b.name, b.title) for b in catalogue.backbones.values()]
     _columns(("backbone", "what it is"), rows)
-    _broken(catalogue)
+    _print_broken(catalogue)
     return 0
 
 
@@ -53,7 +53,7 @@ def classifiers() -> int:
     catalogue = _catalogue()
     rows = [(c.name, c.title, "transductive" if c.transductive else "") for c in catalogue.classifiers.values()]
     _columns(("classifier", "what it is", ""), [("native", "each method's own head (the default)", ""), *rows])
-    _broken(catalogue)
+    _print_broken(catalogue)
     return 0
 
 
@@ -116,6 +116,6 @@ def _columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     typer.echo(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True))
 
 
-def _broken(catalogue: Catalogue) -> None:
+def _print_broken(catalogue: Catalogue) -> None:
     for broken in catalogue.broken:
         typer.echo(f"broken: {broken.plugin}: {broken.reason}")

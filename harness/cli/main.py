@@ -45,14 +45,14 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0 all well, 1 some row failed, 2 the user's mistake."""
-    _mend_streams()
+    _make_streams_writable()
     with printable_output():
         return _run(arguments)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no notices of folders that it cannot write
-    _obey_sigterm()
+    _treat_sigterm_as_interrupt()
     try:
         status = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
@@ -61,23 +61,23 @@ def _run(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        _discard_output()
         return 0
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
             raise
-        _drop_output()
+        _discard_output()
         return _fail(f"cannot write: {error.strerror}{f': {error.filename}' if error.filename else ''}")
     except Exception as error:
         if type(error).__name__ != "Abort":  # as which older releases of typer pass on Ctrl-C
-            return _misused(error)
+            return _report_usage_error(error)
         status = INTERRUPTED
     if status == INTERRUPTED:
         return _fail("interrupted. The same command goes on where it stopped", INTERRUPTED)
     return status if isinstance(status, int) else 0
 
 
-def _mend_streams() -> None:
+def _make_streams_writable() -> None:
     """Output that goes nowhere where there is none, and letters that an old encoding lacks as question marks."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -87,18 +87,18 @@ def _mend_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _obey_sigterm() -> None:
+def _treat_sigterm_as_interrupt() -> None:
     """End as by Ctrl-C, with its line."""
     with contextlib.suppress(ValueError):  # of a thread other than the main one
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def _drop_output() -> None:
+def _discard_output() -> None:
     """What is left of the output cannot be written; Python would try once more at its end, and fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _misused(error: Exception) -> int:
+def _report_usage_error(error: Exception) -> int:
     """One line for what click has to say, as of a misspelt flag; any other error is raised again."""
     if not hasattr(error, "format_message"):
         raise error

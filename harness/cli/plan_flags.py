@@ -21,7 +21,7 @@ _TAKEN_AS: Mapping[str, Any] = {
 }
 
 
-def plan_flags(*names: str, **about: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def plan_flags(*names: str, **help_texts: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """A decorator that gives a command the flags of these fields of BenchPlan.
 
     The command takes them as one argument ``changes``: field → value, as far as they were given.
@@ -33,10 +33,10 @@ def plan_flags(*names: str, **about: str) -> Callable[[Callable[..., int]], Call
     chosen = names or tuple(BenchPlan.model_fields)
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
-        own = inspect.signature(command, eval_str=True)
-        flags = [_flag(name, about.get(name)) for name in chosen]
-        at = list(own.parameters).index("changes")
-        others = [parameter for parameter in own.parameters.values() if parameter.name != "changes"]
+        signature = inspect.signature(command, eval_str=True)
+        flags = [_flag(name, help_texts.get(name)) for name in chosen]
+        at = list(signature.parameters).index("changes")
+        others = [parameter for parameter in signature.parameters.values() if parameter.name != "changes"]
         parameters = [*others[:at], *flags, *others[at:]]
 
         @functools.wraps(command)
@@ -45,7 +45,7 @@ def plan_flags(*names: str, **about: str) -> Callable[[Callable[..., int]], Call
             changes = {name: from_text(name, value) for name, value in given.items() if value is not None}
             return command(**values, changes=changes)
 
-        wrapper.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return wrapper
 

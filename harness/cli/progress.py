@@ -40,7 +40,7 @@ class Display:
             console=self._console, disable=not self._console.is_terminal,
         )  # fmt: skip
         self._training = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[about]}"), TimeRemainingColumn(),
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[activity]}"), TimeRemainingColumn(),
             console=self._console, disable=not self._console.is_terminal,
         )  # fmt: skip
         self._live: Any = None
@@ -68,32 +68,32 @@ class Display:
         if isinstance(event, BenchStarted):
             self._all = self._stages.add_task("stages", total=len(event.jobs))
         elif isinstance(event, JobEvent):
-            self._of_job(event.job, event.event)
+            self._show_job_event(event.job, event.event)
         elif isinstance(event, Note):
             self._say(event.text)
 
-    def _of_job(self, job: StageJob, event: Any) -> None:
+    def _show_job_event(self, job: StageJob, event: Any) -> None:
         if isinstance(event, JobStarted):
-            self._bars[job] = self._training.add_task(_title(job), total=None, about="starting")
+            self._bars[job] = self._training.add_task(_title(job), total=None, activity="starting")
         elif isinstance(event, JobDone):
-            self._done(job, event)
+            self._show_job_done(job, event)
         elif isinstance(event, Note):
             self._say(event.text)
         elif isinstance(event, TrainingProgress):
-            about = (
+            activity = (
                 f"epoch {event.epoch}/{event.epochs}  loss {event.loss:.3f}  {event.images_per_second:,.0f} images/s"
             )
-            self._training.update(self._bars[job], completed=event.images, total=event.total_images, about=about)
+            self._training.update(self._bars[job], completed=event.images, total=event.total_images, activity=activity)
         elif isinstance(event, EmbeddingProgress):
-            about = f"scoring: {event.done:,} of {event.total:,} images and views embedded"
-            self._training.update(self._bars[job], completed=event.done, total=event.total, about=about)
+            activity = f"scoring: {event.done:,} of {event.total:,} images and views embedded"
+            self._training.update(self._bars[job], completed=event.done, total=event.total, activity=activity)
         elif isinstance(event, EpochDone):
             self._catalogue.notify(
                 "harness_epoch_done", self._say,
                 label=job.label, stage=job.stage, seed=job.seed, epoch=event.epoch, metrics=event.metrics,
             )  # fmt: skip
 
-    def _done(self, job: StageJob, event: JobDone) -> None:
+    def _show_job_done(self, job: StageJob, event: JobDone) -> None:
         if job in self._bars:
             self._training.remove_task(self._bars.pop(job))
         if self._all is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.plan import BenchPlan
     from harness.runs.records import TrialRecord
-    from harness.tuning.search import Found, Search
+    from harness.tuning.search import Search, SearchResult
 
 
 @plan_flags(
@@ -83,11 +83,11 @@ def tune(
     with Display(catalogue) as display:
         workers = make_executor(executor, catalogue)
         try:
-            found = run(search, trials, catalogue, workers, output, data_root(root), display, at_once)
+            result = run(search, trials, catalogue, workers, output, data_root(root), display, at_once)
         finally:
             workers.close()
-    typer.echo(summary(found, search, output, root))
-    return 0 if found.best is not None else 1
+    typer.echo(summary(result, search, output, root))
+    return 0 if result.best is not None else 1
 
 
 def searched(plan: BenchPlan, settings: list[str], stage: str | None, seed: int, catalogue: Catalogue) -> Search:
@@ -114,39 +114,39 @@ def searched(plan: BenchPlan, settings: list[str], stage: str | None, seed: int,
             raise UnknownName(f"option of {asked.label}", asked.option, known, "Options")
         if name in fixed or name in space:
             raise HarnessError(f"--set {name} is given twice")
-        found = as_space(name, value, known[asked.option].annotation)
-        if found is None:
+        option_space = as_space(name, value, known[asked.option].annotation)
+        if option_space is None:
             fixed[name] = value
         else:
-            space[name] = found
+            space[name] = option_space
     return Search(plan.model_copy(update={"set": fixed}), space, stage, seed)
 
 
-def summary(found: Found, search: Search, output: Path, root: Path | None = None) -> str:
+def summary(result: SearchResult, search: Search, output: Path, root: Path | None = None) -> str:
     """The trials as a markdown table, the conditions, and how to bench the best of them."""
     import pandas as pd
     from tabulate import tabulate
 
-    plan, best = search.plan, found.best
-    grid = pd.DataFrame([_line(trial, trial is best) for trial in found.trials]).fillna("-")
+    plan, best = search.plan, result.best
+    grid = pd.DataFrame([_line(trial, trial is best) for trial in result.trials]).fillna("-")
     seeds = ", ".join(map(str, plan.seeds))
     text = [
-        f"## {found.row} on the validation classes of {plan.dataset[0]}",
+        f"## {result.row} on the validation classes of {plan.dataset[0]}",
         "",
         tabulate(grid, headers="keys", tablefmt="github", showindex=False, disable_numparse=True),
         "",
         f"- accuracy in percent on {plan.episodes} closed episodes of each kind, ± 95 % interval",
-        f"- {found.record.validation_classes} validation classes, {plan.queries} queries a class, episode seed "
-        f"{plan.episode_seed}; training seeds {seeds}; data fingerprint {found.record.data_fingerprint[:16]}",
+        f"- {result.record.validation_classes} validation classes, {plan.queries} queries a class, episode seed "
+        f"{plan.episode_seed}; training seeds {seeds}; data fingerprint {result.record.data_fingerprint[:16]}",
         "- the novel classes were not opened; on the episodes that chose it the best of many trials looks better than "
         "it is, so measure it with harness bench",
-        *(f"- trial {trial.number + 1} failed: {trial.failure}" for trial in found.trials if trial.failure),
-        f"- the search is kept in {found.folder}",
+        *(f"- trial {trial.number + 1} failed: {trial.failure}" for trial in result.trials if trial.failure),
+        f"- the search is kept in {result.folder}",
     ]
     if best is not None:
         flags = " ".join(f"--set {shlex.quote(f'{name}={_flag(value)}')}" for name, value in best.values.items())
         where = f" --data-root {shlex.quote(str(root))}" if root is not None else ""
-        plan_file = shlex.quote(str(found.folder / "best.toml"))
+        plan_file = shlex.quote(str(result.folder / "best.toml"))
         text += [f"- best: {flags}", f"- next: harness bench {plan_file} --output {shlex.quote(str(output))}{where}"]
     return "\n".join(text)
 

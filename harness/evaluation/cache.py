@@ -76,11 +76,11 @@ def _contains(known: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def _load(path: Path, key: str) -> Embedding | None:
     try:
         with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-            if about.get("identity") != key:
+            metadata = file.metadata() or {}
+            if metadata.get("identity") != key:
                 return None
             features, pairs = file.get_tensor("features"), file.get_tensor("pairs")
-            if about.get("checksum") != _checksum(features, pairs):
+            if metadata.get("checksum") != _checksum(features, pairs):
                 return None
             return Embedding(features, pairs.numpy())
     except (OSError, SafetensorError):
@@ -89,8 +89,8 @@ def _load(path: Path, key: str) -> Embedding | None:
 
 def _save(path: Path, merged: Embedding, key: str) -> None:
     tensors = {"features": merged.features.cpu().contiguous(), "pairs": torch.from_numpy(merged.pairs).contiguous()}
-    about = {"identity": key, "checksum": _checksum(*tensors.values())}
-    atomic_write(path, lambda file: file.write(save(tensors, about)))
+    metadata = {"identity": key, "checksum": _checksum(*tensors.values())}
+    atomic_write(path, lambda file: file.write(save(tensors, metadata)))
 
 
 def _checksum(*tensors: torch.Tensor) -> str:

@@ -84,17 +84,21 @@ def logistic_sklearn(
     """scikit-learn's LogisticRegression, one fit an episode; with a small ``tol`` the truth for ``logistic``."""
     from sklearn.linear_model import LogisticRegression
 
-    return _one_by_one(lambda: LogisticRegression(C=C, tol=tol, max_iter=10_000), support, support_labels, query, n_way)
+    return _classify_episode_by_episode(
+        lambda: LogisticRegression(C=C, tol=tol, max_iter=10_000), support, support_labels, query, n_way
+    )
 
 
 def svm(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, C: float = 1.0) -> Tensor:
     """scikit-learn's SVC with a linear kernel, one against one, one fit an episode."""
     from sklearn.svm import SVC
 
-    return _one_by_one(lambda: SVC(kernel="linear", C=C), support, support_labels, query, n_way)
+    return _classify_episode_by_episode(lambda: SVC(kernel="linear", C=C), support, support_labels, query, n_way)
 
 
-def _one_by_one(model: Callable[[], Any], support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> Tensor:
+def _classify_episode_by_episode(
+    model: Callable[[], Any], support: Tensor, support_labels: Tensor, query: Tensor, n_way: int
+) -> Tensor:
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn needs it too
 

@@ -94,9 +94,9 @@ class Embedding:
 def used_pairs(episodes: Sequence[Episodes], views: int, n_images: int) -> np.ndarray:
     """The images and views that some episode uses, (M, 2), sorted: queries raw, supports in views 0..views-1."""
     used = np.zeros((n_images, views), bool)
-    for some in episodes:
-        used[some.query.reshape(-1), 0] = True
-        used[some.support.reshape(-1)] = True
+    for episode_set in episodes:
+        used[episode_set.query.reshape(-1), 0] = True
+        used[episode_set.support.reshape(-1)] = True
     return np.argwhere(used)
 
 
@@ -134,8 +134,8 @@ def embed(
 def _check(learner: Any, output: Any, n_images: int, n_features: int | None) -> None:
     name = f"{type(learner).__name__}.embed()"
     if not isinstance(output, Tensor) or not output.is_floating_point():
-        found = output.dtype if isinstance(output, Tensor) else type(output).__name__
-        raise PluginError(f"{name} returned {found}; it must return a float32 tensor")
+        returned = output.dtype if isinstance(output, Tensor) else type(output).__name__
+        raise PluginError(f"{name} returned {returned}; it must return a float32 tensor")
     if output.ndim != 2 or len(output) != n_images or not output.shape[1] or n_features not in (None, output.shape[1]):
         expected = f"({n_images}, {n_features or 'D'})"
         raise PluginError(f"{name} returned shape {tuple(output.shape)} for {n_images} images, not {expected}")

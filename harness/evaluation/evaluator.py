@@ -67,30 +67,32 @@ class Evaluator:
             self.learner.eval()
         episodic = isinstance(self.learner, EpisodicLearner)
         if isinstance(self.learner, Embedder) and not (head is None and episodic):
-            return self._by_head(episodes, head)
+            return self._score_with_head(episodes, head)
         if not episodic:
             raise PluginError(
                 f"{type(self.learner).__name__} can neither embed(images) nor predict(batch): see Embedder and "
                 "EpisodicLearner"
             )
         source = self._source(self.split, head.views if head else 1)
-        accuracies = [score_episodic(self.learner, source, each, self.autocast) for each in episodes]
-        return [self._score(each, values, None) for each, values in zip(episodes, accuracies, strict=True)]
+        accuracies = [score_episodic(self.learner, source, episode_set, self.autocast) for episode_set in episodes]
+        return [
+            self._score(episode_set, values, None) for episode_set, values in zip(episodes, accuracies, strict=True)
+        ]
 
-    def _by_head(self, episodes: Sequence[Episodes], head: LoadedHead | None) -> list[Score]:
+    def _score_with_head(self, episodes: Sequence[Episodes], head: LoadedHead | None) -> list[Score]:
         if head is None:
             name = type(self.learner).__name__
             raise PluginError(f"{name} embeds images, so its method needs a head to classify them")
         source = self._source(self.split, head.views)
         embedding = self._embedded(source, used_pairs(episodes, head.views, len(self.split)))
-        spreads = [spread(embedding, each) for each in episodes]
+        spreads = [spread(embedding, episode_set) for episode_set in episodes]
         raw = self._raw_statistics(head.raw_statistics, head)
         features = head.transformed(embedding.features.to(self.device), raw)
         classify = head.classify(self._transformed_statistics(head, raw))
         transformed = Embedding(features, embedding.pairs)
         return [
-            self._score(each, score(transformed, each, head.views, classify), spread_of_features)
-            for each, spread_of_features in zip(episodes, spreads, strict=True)
+            self._score(episode_set, score(transformed, episode_set, head.views, classify), spread_of_features)
+            for episode_set, spread_of_features in zip(episodes, spreads, strict=True)
         ]
 
     def _score(self, episodes: Episodes, accuracies: np.ndarray, feature_spread: float | None) -> Score:

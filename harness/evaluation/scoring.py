@@ -94,8 +94,8 @@ def accuracies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -
     """(e,) float64 from scores (e, Q, n_way) and labels (e, Q)."""
     expected = (*labels.shape, episodes.spec.n_way)
     if not isinstance(scores, Tensor) or scores.shape != expected:
-        found = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
-        raise PluginError(f"{name} returned {found}; scores must be a tensor (E, Q, n_way), here {expected}")
+        returned = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+        raise PluginError(f"{name} returned {returned}; scores must be a tensor (E, Q, n_way), here {expected}")
     if bool(scores.isnan().any()):
         raise PluginError(f"{name} returned scores that are NaN")
     scores = scores.detach()

@@ -76,14 +76,14 @@ class JobProcesses:
             message, process = self._next_message()
             if isinstance(message, RanksNeeded):
                 for rank in range(1, self._job.machine.devices):
-                    self._start(_join, self._job, rank, message.port)
+                    self._start(_join_training, self._job, rank, message.port)
             elif isinstance(message, (StageResult, StageFailure)):
                 self.worker_reported = process is self._worker
                 return message
             elif message is not None:
                 emit(message)
             elif process is self._worker or process.exitcode:
-                return StageFailure(self._job.key, _death(process.exitcode, process is self._worker))
+                return StageFailure(self._job.key, _describe_death(process.exitcode, process is self._worker))
 
     def stop(self) -> None:
         """End all processes; only a worker that has given its outcome ends by itself."""
@@ -122,7 +122,7 @@ def _work(job: StageJob, sender: Connection) -> None:
     sender.send(run_job(job, Catalogue.discover(), sender.send))
 
 
-def _join(job: StageJob, rank: int, port: int, sender: Connection) -> None:
+def _join_training(job: StageJob, rank: int, port: int, sender: Connection) -> None:
     _start_work()
     from harness.catalogue.catalogue import Catalogue
     from harness.execution.work import join_job
@@ -151,7 +151,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _death(exit_code: int | None, alone: bool) -> str:
+def _describe_death(exit_code: int | None, alone: bool) -> str:
     process = "its process" if alone else "a process that trained along"
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name

@@ -42,7 +42,7 @@ class RayExecutor:
         if importlib.util.find_spec("ray") is None:
             raise HarnessError("--executor ray needs Ray: pip install 'fsl-harness[ray]'")
         address = os.environ.get("RAY_ADDRESS") or "local"  # left to itself, Ray would join another bench's cluster
-        _reach(address)
+        _check_reachable(address)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task without a GPU sees none
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
@@ -59,17 +59,15 @@ class RayExecutor:
         check_names(machine.device, machine.precision)
         if ":" in machine.device:
             raise HarnessError(f"--executor ray chooses among GPUs itself: --device cuda, not {machine.device}")
-        if reason := self._no_room(machine):
+        if reason := self._explain_no_room(machine):
             raise HarnessError(reason)
 
-    def _no_room(self, machine: HardwareRequest) -> str:
+    def _explain_no_room(self, machine: HardwareRequest) -> str:
         """Why no node of the cluster can ever take a job; empty where one can."""
-        for what, wanted in self._needs(machine).items():
+        for what, count in self._needs(machine).items():
             most = max((node["Resources"].get(what, 0) for node in self._ray.nodes() if node["Alive"]), default=0)
-            if wanted > most:
-                return (
-                    f"a job needs {wanted} {what}(s) on one node, and no node of the cluster has more than {most:.0f}"
-                )
+            if count > most:
+                return f"a job needs {count} {what}(s) on one node, and no node of the cluster has more than {most:.0f}"
         return ""
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
@@ -98,7 +96,7 @@ class RayExecutor:
                 outcome = self._outcome(job, task)
                 if outcome is None:
                     deaths[job.key] += 1
-                    outcome = self._homeless(job, deaths[job.key])
+                    outcome = self._give_up_after_deaths(job, deaths[job.key])
                 if outcome is None:
                     emit(job, Note(f"{job.name} seed {job.seed}: its node died; it goes on elsewhere"))
                     running[self._submit(job)] = job
@@ -129,9 +127,9 @@ class RayExecutor:
         task = task.options(name=job.name, num_cpus=needs["CPU"], num_gpus=needs["GPU"])
         return task.remote(there, os.getcwd(), self._events)
 
-    def _homeless(self, job: StageJob, deaths: int) -> StageFailure | None:
+    def _give_up_after_deaths(self, job: StageJob, deaths: int) -> StageFailure | None:
         """Why a job whose node died is not begun again; None where it is."""
-        reason = f"{deaths} nodes died under it" if deaths >= MOST_DEATHS else self._no_room(job.machine)
+        reason = f"{deaths} nodes died under it" if deaths >= MOST_DEATHS else self._explain_no_room(job.machine)
         return StageFailure(job.key, f"its node died: {reason}. The same command goes on with it") if reason else None
 
     def _outcome(self, job: StageJob, task: Any) -> StageResult | StageFailure | None:
@@ -147,7 +145,7 @@ class RayExecutor:
         return outcome
 
 
-def _reach(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise HarnessError where nothing answers at HOST:PORT. Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():

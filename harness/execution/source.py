@@ -34,9 +34,9 @@ class DataSource:
         """
         from harness.datasets import combine
 
-        dataset = self._one(catalogue, self.dataset)
+        dataset = self._open_dataset(catalogue, self.dataset)
         if self.test_dataset is not None:
-            dataset = combine.cross(dataset, self._one(catalogue, self.test_dataset))
+            dataset = combine.cross(dataset, self._open_dataset(catalogue, self.test_dataset))
         if self.score_on == "val":
             dataset = replace(dataset, test=None)
         return combine.trainval(dataset) if self.train_on == "trainval" else dataset
@@ -49,7 +49,7 @@ class DataSource:
             raise HarnessError(f"{dataset.spec.name} has no {missing}, so there is nothing to score on")
         return split
 
-    def _one(self, catalogue: Catalogue, name: str) -> Dataset:
+    def _open_dataset(self, catalogue: Catalogue, name: str) -> Dataset:
         spec, argument = catalogue.dataset(name)
         request = DataRequest(self.root, argument, self.image_size)
         if spec.takes_argument:

@@ -87,12 +87,16 @@ class Work:
         """The stage's result, after whatever was missing of it."""
         scored = self.job.source.scored(self.dataset)
         episodes = self.job.protocol.sample(scored)
-        keys = [self.job.score_key(each) for each in episodes]
+        keys = [self.job.score_key(episode_set) for episode_set in episodes]
         done = self.folder.result(self.job.key, keys)
         if done is not None:
             return done
         learner = self.trained_learner()
-        missing = {key: each for key, each in zip(keys, episodes, strict=True) if self.folder.load_score(key) is None}
+        missing = {
+            key: episode_set
+            for key, episode_set in zip(keys, episodes, strict=True)
+            if self.folder.load_score(key) is None
+        }
         started = time.perf_counter()
         scores = self.evaluate(learner, scored, list(missing.values()), keep_features=True)
         seconds = time.perf_counter() - started
@@ -139,7 +143,7 @@ class Work:
         if train is None:
             raise HarnessError(f"{self.dataset.spec.name} has no train split, so nothing can be trained on it")
         if self.job.machine.devices > 1:
-            self._meet()
+            self._set_rendezvous()
         seed = derive(self.job.seed, "fit", self.job.depth)
         trainer = Trainer(
             train,
@@ -219,15 +223,15 @@ class Work:
         job, spec = self.job, self.dataset.spec
         if job.backbone is None:
             raise PluginError(f"{job.method} asked for a backbone, but its MethodSpec says uses_backbone=False")
-        found, argument = self.catalogue.backbone(job.backbone)
-        network = found.build(BackboneRequest(spec.image_size, spec.channels, argument))
+        backbone_spec, argument = self.catalogue.backbone(job.backbone)
+        network = backbone_spec.build(BackboneRequest(spec.image_size, spec.channels, argument))
         if job.weights is not None:
             from harness.networks.backbones.weights import load_weights
 
             load_weights(network, job.weights)
         return network
 
-    def _meet(self) -> None:
+    def _set_rendezvous(self) -> None:
         """Tell torch.distributed where the processes of this training meet; rank 0 asks for the others."""
         if self.rank == 0:
             with socket.socket() as probe:

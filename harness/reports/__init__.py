@@ -13,7 +13,7 @@ from harness.common.errors import UnknownName
 from harness.contract.reporters import ReporterSpec
 
 
-def _lazy(module: str, function: str) -> Callable[[Any], str]:
+def _import_when_called(module: str, function: str) -> Callable[[Any], str]:
     def render_report(report: Any) -> str:
         from importlib import import_module
 
@@ -24,12 +24,17 @@ def _lazy(module: str, function: str) -> Callable[[Any], str]:
 
 SPECS = (
     ReporterSpec(
-        "markdown", "tables for reading, with their conditions", _lazy("markdown", "markdown"), (".md", ".txt")
+        "markdown",
+        "tables for reading, with their conditions",
+        _import_when_called("markdown", "markdown"),
+        (".md", ".txt"),
     ),
-    ReporterSpec("csv", "a line for each row, setting and interval", _lazy("values", "csv"), (".csv",)),
-    ReporterSpec("json", "everything, for programs", _lazy("values", "to_json"), (".json",)),
-    ReporterSpec("latex", "booktabs tables", _lazy("latex", "latex"), (".tex",)),
-    ReporterSpec("html", "one page with plots; needs fsl-harness[html]", _lazy("html", "html"), (".html", ".htm")),
+    ReporterSpec("csv", "a line for each row, setting and interval", _import_when_called("values", "csv"), (".csv",)),
+    ReporterSpec("json", "everything, for programs", _import_when_called("values", "to_json"), (".json",)),
+    ReporterSpec("latex", "booktabs tables", _import_when_called("latex", "latex"), (".tex",)),
+    ReporterSpec(
+        "html", "one page with plots; needs fsl-harness[html]", _import_when_called("html", "html"), (".html", ".htm")
+    ),
 )
 
 

@@ -22,12 +22,12 @@ def marks(measured: Mapping[Setting, Measured], seeds: Sequence[int]) -> tuple[M
         measured: by setting; accuracies (S, E) in the order of ``seeds``.
     """
     closed = {spec: reached for (spec, target), reached in measured.items() if target == "closed"}
-    of_features = _alike(list(measured.values()), seeds)
-    of_chance = (_at_chance(spec, reached, seeds) for spec, reached in closed.items())
+    of_features = _mark_alike_features(list(measured.values()), seeds)
+    of_chance = (_mark_at_chance(spec, reached, seeds) for spec, reached in closed.items())
     return (*of_features, *(mark for mark in of_chance if mark is not None))
 
 
-def _alike(measured: Sequence[Measured], seeds: Sequence[int]) -> list[Mark]:
+def _mark_alike_features(measured: Sequence[Measured], seeds: Sequence[int]) -> list[Mark]:
     alike = {
         seed: spread
         for reached in measured
@@ -38,17 +38,17 @@ def _alike(measured: Sequence[Measured], seeds: Sequence[int]) -> list[Mark]:
         return []
     largest = max(alike.values())
     size = f"they differ by {100 * largest:.1g} % of their length" if largest else "the same for every image"
-    return [Mark("features", f"{_of(alike, seeds)}its features are all alike ({size})")]
+    return [Mark("features", f"{_name_seeds(alike, seeds)}its features are all alike ({size})")]
 
 
-def _at_chance(spec: EpisodeSpec, measured: Measured, seeds: Sequence[int]) -> Mark | None:
+def _mark_at_chance(spec: EpisodeSpec, measured: Measured, seeds: Sequence[int]) -> Mark | None:
     chance = 1 / spec.n_way
     pooled = interval("closed", measured.accuracies, measured.classes, measured.n_classes)
     by_seed = dict(zip(seeds, map(closed_interval, measured.accuracies), strict=True))
     low = {seed: estimate for seed, estimate in by_seed.items() if _reaches_down_to(estimate, chance)}
     if low:
         worst = pooled if len(low) == len(seeds) else min(low.values(), key=lambda estimate: estimate.mean)
-        where = f"{_of(low, seeds)}{'at' if worst.high >= chance - ROUNDING else 'below'} chance in {spec}"
+        where = f"{_name_seeds(low, seeds)}{'at' if worst.high >= chance - ROUNDING else 'below'} chance in {spec}"
     elif _reaches_down_to(pooled, chance):  # its seeds differ so much that their mean says nothing
         worst, where = pooled, f"chance lies within the interval in {spec}"
     else:
@@ -61,7 +61,7 @@ def _reaches_down_to(estimate: Interval, chance: float) -> bool:
     return math.isfinite(estimate.half_width) and estimate.low <= chance + ROUNDING
 
 
-def _of(subset: Mapping[int, object], seeds: Sequence[int]) -> str:
+def _name_seeds(subset: Mapping[int, object], seeds: Sequence[int]) -> str:
     """``seeds 1, 2: `` where it is not said of all."""
     if not subset or len(subset) == len(seeds):
         return ""

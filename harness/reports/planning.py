@@ -33,16 +33,16 @@ def requirements(
         if not reference:
             raise HarnessError(f"the baseline {name} failed, so nothing can be compared with it")
         for row, group in groups.items():
-            for (spec, target), own in measured(group.results).items() if group.shown and row != name else ():
+            for (spec, target), result in measured(group.results).items() if group.shown and row != name else ():
                 other = reference.get((spec, target))
-                if target != TESTED_ON or other is None or own.accuracies.shape != other.accuracies.shape:
+                if target != TESTED_ON or other is None or result.accuracies.shape != other.accuracies.shape:
                     continue
-                variances = paired_variances(own.accuracies, other.accuracies, own.classes, own.n_classes)
+                variances = paired_variances(result.accuracies, other.accuracies, result.classes, result.n_classes)
                 needed = {
                     f"episodes at {need.n_seeds} seed{'s' if need.n_seeds > 1 else ''}": need.n_episodes or "never"
                     for need in required(difference, variances, goal=goal)
                 }
-                n_seeds, n_episodes = own.accuracies.shape
+                n_seeds, n_episodes = result.accuracies.shape
                 have = f"{n_episodes} x {n_seeds}"
                 if n_episodes < bench.plan.episodes:
                     have += ", all there are"

@@ -138,10 +138,10 @@ class StageFolder:
             feature_spread=score.feature_spread,
             conditions=dict(conditions),
         )
-        about = np.array(record.model_dump_json())
+        document = np.array(record.model_dump_json())
         atomic_write(
             self.path / "scores" / f"{key}.npz",
-            lambda file: np.savez(file, accuracies=score.accuracies, classes=score.classes, about=about),
+            lambda file: np.savez(file, accuracies=score.accuracies, classes=score.classes, about=document),
         )
 
     def load_score(self, key: str) -> KeptScore | None:
@@ -153,10 +153,10 @@ class StageFolder:
             return None
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                about, accuracies, classes = json.loads(str(file["about"])), file["accuracies"], file["classes"]
+                document, accuracies, classes = json.loads(str(file["about"])), file["accuracies"], file["classes"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunsError(f"{path} cannot be read ({error}). Delete it to score again") from None
-        record = parse(ScoreRecord, about, path)
+        record = parse(ScoreRecord, document, path)
         score = Score(
             record.episodes,
             record.target,
@@ -177,12 +177,12 @@ class StageFolder:
         done = [score for score in kept if score is not None]
         return StageResult(
             key=key,
-            scores=tuple(each.score for each in done),
+            scores=tuple(score_record.score for score_record in done),
             images_seen=trained.images_seen,
             fit_seconds=trained.fit_seconds,
-            embed_seconds=max((each.embed_seconds for each in done), default=0.0),
+            embed_seconds=max((score_record.embed_seconds for score_record in done), default=0.0),
             peak_memory_bytes=trained.peak_memory_bytes,
-            conditions=_of_both(trained.conditions, [each.conditions for each in done]),
+            conditions=_merge_conditions(trained.conditions, [score_record.conditions for score_record in done]),
             flops=trained.flops,
         )
 
@@ -200,10 +200,10 @@ class StageFolder:
             remove_unfinished(folder)
 
 
-def _of_both(training: Mapping[str, str], scorings: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def _merge_conditions(training: Mapping[str, str], scorings: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """The conditions of a training, with those of its scorings where they were others."""
-    found = {}
+    merged = {}
     for name, value in training.items():
-        others = dict.fromkeys(each[name] for each in scorings if each.get(name, value) != value)
-        found[name] = f"{value} (scored on {', '.join(others)})" if others else value
-    return found
+        others = dict.fromkeys(conditions[name] for conditions in scorings if conditions.get(name, value) != value)
+        merged[name] = f"{value} (scored on {', '.join(others)})" if others else value
+    return merged

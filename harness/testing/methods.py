@@ -60,7 +60,7 @@ def method_checks(
         ("its spec is valid", lambda: validate(spec)),
         ("its head exists", lambda: _head(spec, installed)),
         ("every preset resolves on every dataset", lambda: _presets(spec, installed)),
-        ("importing it imports no torch", lambda: _light(spec)),
+        ("importing it imports no torch", lambda: _check_import_without_torch(spec)),
     ):
         check = tried(claim, find)
         yield check
@@ -93,7 +93,7 @@ def _presets(spec: MethodSpec, installed: Catalogue) -> str | None:
     )
 
 
-def _light(spec: MethodSpec) -> str | None:
+def _check_import_without_torch(spec: MethodSpec) -> str | None:
     """Import the method's package and module in a process of their own. Modules of tests are none, so they pass."""
     module = getattr(spec.stages, "__module__", "__main__")
     names = [name for name in dict.fromkeys((module.partition(".")[0], module)) if name != "__main__"]

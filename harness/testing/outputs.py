@@ -71,17 +71,17 @@ class Probe:
     # ── the claims ───────────────────────────────────────────────────────────────────────────────
 
     def _shape(self, learner: Any) -> str | None:
-        found = self(learner)
+        output = self(learner)
         if self._embeds(learner):
-            wanted, fits = f"({N_IMAGES}, D)", found.ndim == 2 and len(found) == N_IMAGES
+            expected, fits = f"({N_IMAGES}, D)", output.ndim == 2 and len(output) == N_IMAGES
         else:
             shape = (*self._batch.query.shape[:2], self._batch.n_way)
-            wanted, fits = str(shape), found.shape == shape
+            expected, fits = str(shape), output.shape == shape
         if not fits:
-            return f"shape {tuple(found.shape)}, not {wanted}"
-        if found.dtype != torch.float32:
-            return f"{found.dtype}, not torch.float32"
-        return None if bool(found.isfinite().all()) else "some are NaN or infinite"
+            return f"shape {tuple(output.shape)}, not {expected}"
+        if output.dtype != torch.float32:
+            return f"{output.dtype}, not torch.float32"
+        return None if bool(output.isfinite().all()) else "some are NaN or infinite"
 
     def _repeats(self, learner: Any) -> str | None:
         return None if torch.equal(self(learner), self(learner)) else "the same images twice give other outputs"

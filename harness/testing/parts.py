@@ -41,8 +41,8 @@ def backbone_checks(spec: BackboneSpec, request: BackboneRequest) -> Generator[C
         alone = torch.cat([network(images[i : i + 1]) for i in range(len(images))])
     n_features = getattr(network, "n_features", None)
     fits = features.shape == (len(images), n_features) and features.dtype == torch.float32
-    found = f"{tuple(features.shape)} {features.dtype}, n_features = {n_features}"
-    yield Check("it returns float32 (N, n_features)", None if fits else found)
+    description = f"{tuple(features.shape)} {features.dtype}, n_features = {n_features}"
+    yield Check("it returns float32 (N, n_features)", None if fits else description)
     finite = bool(features.isfinite().all())
     yield Check("its features are finite", None if finite else "some are NaN or infinite")
     yield Check(
@@ -138,10 +138,10 @@ def _dataset(spec: DatasetSpec, request: DataRequest) -> Generator[Check, None, 
     if not dataset.splits:
         raise PluginError(f"{spec.name}: it has no split at all")
     for split in dataset.splits:
-        some = np.asarray(split.images[np.arange(min(4, len(split)))])
-        fits = some.dtype == np.uint8 and some.shape[1:] == (size, size, spec.channels)
-        found = None if fits else f"{some.dtype} {some.shape}, not uint8 (N, {size}, {size}, {spec.channels})"
-        yield Check(f"{split.name}: its images are uint8 of the size it says", found)
+        sample = np.asarray(split.images[np.arange(min(4, len(split)))])
+        fits = sample.dtype == np.uint8 and sample.shape[1:] == (size, size, spec.channels)
+        problem = None if fits else f"{sample.dtype} {sample.shape}, not uint8 (N, {size}, {size}, {spec.channels})"
+        yield Check(f"{split.name}: its images are uint8 of the size it says", problem)
         labels = np.unique(split.labels)
         whole = split.labels.dtype == np.int64 and np.array_equal(labels, np.arange(split.n_classes))
         yield Check(

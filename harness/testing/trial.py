@@ -57,7 +57,7 @@ class Trial:
 
     def checks(self) -> Iterator[Check]:
         """Train with seed 0, check what came of it, then train again: interrupted, and with another seed."""
-        with _threads_kept():
+        with _keep_thread_count():
             trained = tried("every stage trains and is scored", lambda: self._train("first", (0,)))
             yield trained if trained.problem is None else replace(trained, details=self._details)
             if trained.problem is not None:
@@ -70,7 +70,7 @@ class Trial:
             yield tried("a budget in images is kept", self._budget)
             yield tried("all that it has learned is in the weights", lambda: first(self._reloaded()))
             for claim, problem in self._probe.claims.items():
-                yield tried(claim, lambda problem=problem: first(self._over_learners(problem)))  # type: ignore[misc]
+                yield tried(claim, lambda problem=problem: first(self._check_learners(problem)))  # type: ignore[misc]
             yield tried("the same seed gives the same weights, interrupted too", lambda: first(self._interrupted()))
             yield tried("another seed gives other weights", lambda: first(self._other_seed()))
 
@@ -127,10 +127,10 @@ class Trial:
             learners[job.stage] = work.trained_learner()
         return learners
 
-    def _over_learners(self, problem: Callable[[Any], str | None]) -> Iterator[str]:
+    def _check_learners(self, problem: Callable[[Any], str | None]) -> Iterator[str]:
         for stage, learner in self._learners.items():
-            if (found := problem(learner)) is not None:
-                yield f"{stage}: {found}"
+            if (reason := problem(learner)) is not None:
+                yield f"{stage}: {reason}"
 
     def _reloaded(self) -> Iterator[str]:
         for stage, learner in self._learners.items():
@@ -187,9 +187,9 @@ class _Executor:
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
         while (job := ready()) is not None:
             try:
-                outcome = run_job(job, self._catalogue, _stop_after_an_epoch if self._interrupt else _ignore)
+                outcome = run_job(job, self._catalogue, _stop_after_an_epoch if self._interrupt else _ignore_event)
             except _Interrupted:
-                outcome = run_job(job, self._catalogue, _ignore)
+                outcome = run_job(job, self._catalogue, _ignore_event)
             self.jobs.append(job)
             self.outcomes.append((job, outcome))
             yield job, outcome
@@ -198,7 +198,7 @@ class _Executor:
         """Nothing is held."""
 
 
-def _ignore(event: Any) -> None:
+def _ignore_event(event: Any) -> None:
     """Nobody looks on."""
 
 
@@ -208,7 +208,7 @@ def _stop_after_an_epoch(event: Any) -> None:
 
 
 @contextmanager
-def _threads_kept() -> Iterator[None]:
+def _keep_thread_count() -> Iterator[None]:
     """A trial runs on one thread; afterwards torch has as many as before."""
     threads = torch.get_num_threads()
     try:

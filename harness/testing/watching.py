@@ -54,13 +54,13 @@ class Watch:
         return stages
 
     def _build(self, stage: Stage, context: Any) -> Any:
-        with self._watching(stage, torch_generator=False):  # the harness has seeded it for this
+        with self._watch_global_state(stage, torch_generator=False):  # the harness has seeded it for this
             return stage.build(self._recorded(stage, context))
 
     def _fit(self, stage: Stage, context: Any, learner: Any) -> None:
         assert stage.fit is not None
         before = {name: value.clone() for name, value in learner.state_dict().items()}
-        with self._watching(stage):
+        with self._watch_global_state(stage):
             stage.fit(self._recorded(stage, context), learner)
         after = learner.state_dict()
         if all(torch.equal(before[name].cpu(), after[name].cpu()) for name in before.keys() & after.keys()):
@@ -81,7 +81,7 @@ class Watch:
             )
 
     @contextmanager
-    def _watching(self, stage: Stage, torch_generator: bool = True) -> Iterator[None]:
+    def _watch_global_state(self, stage: Stage, torch_generator: bool = True) -> Iterator[None]:
         before = global_state()
         self._inside = stage.name
         try:

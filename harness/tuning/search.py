@@ -52,7 +52,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """A search that is done."""
 
     folder: Path
@@ -79,7 +79,7 @@ def tune(
     root: Path,
     observe: Callable[[Any], None] = lambda event: None,
     at_once: int = 1,
-) -> Found:
+) -> SearchResult:
     """Train and score up to ``n_trials`` choices of values, those of an earlier start of this search included.
 
     The first trial has the values of the preset, where they lie in the space. A space with fewer choices than
@@ -97,7 +97,7 @@ def tune(
     """
     require_optuna()
     plan = search.plan.model_copy(update={"score_on": "val", "floors": False, "baseline": None})
-    search = replace(search, plan=plan, space=_checked(search, plan, catalogue))
+    search = replace(search, plan=plan, space=_check_space(search, plan, catalogue))
     source = data_source(plan, plan.dataset[0], root)
     dataset = source.open(catalogue)
     entry = _entry(plan, {}, catalogue)
@@ -112,22 +112,22 @@ def tune(
         versions={stage.name: stage.version for stage in entry.method.stages(entry.options)},
     )
     folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{_identity(record)}"
-    with _alone(folder):
+    with _lock_folder(folder):
         trials = _trials(folder)
         while len(trials) < n_trials:
-            start = _own_values(search, entry) if not trials else None
+            start = _preset_values(search, entry) if not trials else None
             chosen = _next_values(search, trials, min(at_once, n_trials - len(trials)), start)
             if not chosen:
                 observe(Note(f"all {len(trials)} choices of values are tried"))
                 break
-            tried = _try(len(trials), chosen, search, catalogue, executor, output, root, observe)
+            tried = _run_trials(len(trials), chosen, search, catalogue, executor, output, root, observe)
             trials.extend(tried)
-            _keep(folder, record, trials)
+            _write_record(folder, record, trials)
             for trial in tried:
-                observe(Note(f"trial {trial.number + 1} of {n_trials}: {_line(trial)}"))
-        found = Found(folder, _row(search, entry), record.model_copy(update={"trials": tuple(trials)}))
-        _conclude(found, search)
-        return found
+                observe(Note(f"trial {trial.number + 1} of {n_trials}: {_describe_trial(trial)}"))
+        result = SearchResult(folder, _row(search, entry), record.model_copy(update={"trials": tuple(trials)}))
+        _write_results(result, search)
+        return result
 
 
 def _next_values(
@@ -144,7 +144,7 @@ def _next_values(
     return chosen
 
 
-def _try(
+def _run_trials(
     first: int,
     chosen: Sequence[Mapping[str, Any]],
     search: Search,
@@ -203,17 +203,17 @@ def _settings(stages: Sequence[StageRecord], output: Path) -> dict[str, SettingR
             kept = StageFolder(output / stage.folder).load_score(key)
             if kept is not None and kept.score.target == "closed":
                 by_seed.setdefault(str(kept.score.episodes), []).append(kept.score.accuracies)
-    found = {}
+    records = {}
     for setting, accuracies in by_seed.items():
         closed = closed_interval(np.mean(accuracies, axis=0))
-        found[setting] = SettingRecord(mean=float(closed.mean), half_width=float(closed.half_width))
-    return found
+        records[setting] = SettingRecord(mean=float(closed.mean), half_width=float(closed.half_width))
+    return records
 
 
 # ── what is asked ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str, Space]:
+def _check_space(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str, Space]:
     """The space with its values as the options hold them: 2.0 of an option that is a float, where 2 was given.
 
     Raises:
@@ -229,7 +229,7 @@ def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str,
         raise HarnessError(
             "nothing to search: give a range (--set skd.beta=0.025..0.5) or a list (--set skd.alpha=1,2,4)"
         )
-    found: dict[str, Space] = {}
+    checked_space: dict[str, Space] = {}
     tried: list[Entry] = []
     for name, space in search.space.items():
         held = [_entry(plan, {name: value}, catalogue) for value in space.extremes]
@@ -237,13 +237,13 @@ def _checked(search: Search, plan: BenchPlan, catalogue: Catalogue) -> dict[str,
         chosen = {as_json(value): value for value in values}  # 0 and 0.0 of a float are one value
         if len(chosen) < 2:
             raise HarnessError(f"--set {name}: its values are all {next(iter(chosen))}, so there is nothing to search")
-        found[name] = Choices(tuple(chosen.values())) if isinstance(space, Choices) else space
+        checked_space[name] = Choices(tuple(chosen.values())) if isinstance(space, Choices) else space
         tried += held
     reads = set().union(*(entry.reads(_stage(search, entry)) for entry in tried))
-    for option in (OptionName.parse(name).option for name in found):
+    for option in (OptionName.parse(name).option for name in checked_space):
         if option not in reads:
             raise HarnessError(f"{_row(search, tried[0])} does not read {option!r}: all its values would do alike")
-    return found
+    return checked_space
 
 
 def _entry(plan: BenchPlan, values: Mapping[str, Any], catalogue: Catalogue) -> Entry:
@@ -267,7 +267,7 @@ def _row(search: Search, entry: Entry) -> str:
     return str(RowName(entry.label, name if len(entry.method.stages(entry.options)) > 1 else None))
 
 
-def _own_values(search: Search, entry: Entry) -> dict[str, Any] | None:
+def _preset_values(search: Search, entry: Entry) -> dict[str, Any] | None:
     """The values that the preset has, or None where the space leaves one of them out."""
     options = entry.options.model_dump(mode="json")
     values = {name: options[OptionName.parse(name).option] for name in search.space}
@@ -276,16 +276,16 @@ def _own_values(search: Search, entry: Entry) -> dict[str, Any] | None:
 
 def _identity(record: SearchRecord) -> str:
     """A digest of what is searched, whatever it runs on."""
-    about = record.model_dump(mode="json", exclude={"trials", "format"})
-    about["plan"] = {name: value for name, value in about["plan"].items() if name not in MACHINE}
-    return digest(about)[:12]
+    identity = record.model_dump(mode="json", exclude={"trials", "format"})
+    identity["plan"] = {name: value for name, value in identity["plan"].items() if name not in MACHINE}
+    return digest(identity)[:12]
 
 
 # ── the record ────────────────────────────────────────────────────────────────────────────────────
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _lock_folder(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / ".lock", timeout=0)
@@ -307,12 +307,12 @@ def _trials(folder: Path) -> list[TrialRecord]:
     return list(read(SearchRecord, path).trials) if path.exists() else []
 
 
-def _keep(folder: Path, record: SearchRecord, trials: Sequence[TrialRecord]) -> None:
+def _write_record(folder: Path, record: SearchRecord, trials: Sequence[TrialRecord]) -> None:
     whole = record.model_copy(update={"trials": tuple(trials)})
     write_json(folder / "search.json", whole.model_dump(mode="json"))
 
 
-def _conclude(found: Found, search: Search) -> None:
+def _write_results(result: SearchResult, search: Search) -> None:
     """Write the trials as a table, and a plan that benches the best of them."""
     import pandas as pd
 
@@ -324,22 +324,24 @@ def _conclude(found: Found, search: Search) -> None:
             **{setting: numbers.mean for setting, numbers in trial.settings.items()},
             "failure": trial.failure,
         }
-        for trial in found.trials
+        for trial in result.trials
     ]
-    write_text(found.folder / "trials.csv", pd.DataFrame(lines).to_csv(index=False))
-    if found.best is not None:
-        write_text(found.folder / "best.toml", as_toml(search.plan, {**search.plan.set, **found.best.values}))
+    write_text(result.folder / "trials.csv", pd.DataFrame(lines).to_csv(index=False))
+    if result.best is not None:
+        write_text(result.folder / "best.toml", as_toml(search.plan, {**search.plan.set, **result.best.values}))
 
 
 def as_toml(plan: BenchPlan, settings: Mapping[str, Any]) -> str:
     """A bench plan: what ``plan`` changes from the defaults, with these settings."""
-    own = plan.model_dump(mode="json", exclude_defaults=True, exclude={"set", "sweep", "rows", "score_on", *MACHINE})
-    lines = [f"{name} = {as_json(value)}" for name, value in own.items() if value is not None]
+    changed_fields = plan.model_dump(
+        mode="json", exclude_defaults=True, exclude={"set", "sweep", "rows", "score_on", *MACHINE}
+    )
+    lines = [f"{name} = {as_json(value)}" for name, value in changed_fields.items() if value is not None]
     unset = [f"# TOML cannot say it: add --set {name}=None" for name, value in settings.items() if value is None]
     options = [f"{as_json(name)} = {as_json(value)}" for name, value in settings.items() if value is not None]
     return "\n".join([*lines, "", "[set]", *options, *unset, ""])
 
 
-def _line(trial: TrialRecord) -> str:
+def _describe_trial(trial: TrialRecord) -> str:
     values = ", ".join(f"{name}={as_json(value)}" for name, value in trial.values.items())
     return f"{values}: {f'{100 * trial.accuracy:.2f} %' if trial.accuracy is not None else f'failed ({trial.failure})'}"

@@ -104,9 +104,9 @@ def as_space(name: str, value: Any, annotation: Any) -> Space | None:
         return _range(name, value, annotation)
     if not isinstance(value, list):
         return None
-    if _holds_lists(annotation) and not any(isinstance(each, list) for each in value):
+    if _holds_lists(annotation) and not any(isinstance(item, list) for item in value):
         return None
-    if len({as_json(each) for each in value}) < max(2, len(value)):
+    if len({as_json(item) for item in value}) < max(2, len(value)):
         raise HarnessError(f"--set {name}={as_json(value)}: a list to search needs two or more different values")
     return Choices(tuple(value))
 
@@ -147,13 +147,13 @@ def propose(
     """
     optuna = require_optuna()
     known = {as_json(values) for values in (*(values for values, _ in tried), *pending)}
-    if len(known) >= math.prod(each.size for each in space.values()):
+    if len(known) >= math.prod(option_space.size for option_space in space.values()):
         return None
-    distributions = {name: each.distribution() for name, each in space.items()}
+    distributions = {name: option_space.distribution() for name, option_space in space.items()}
     states = optuna.trial.TrialState
 
     def trial(values: Mapping[str, Any], state: Any, accuracy: float | None = None) -> Any:
-        params = {name: each.encode(values[name]) for name, each in space.items()}
+        params = {name: option_space.encode(values[name]) for name, option_space in space.items()}
         return optuna.trial.create_trial(params=params, distributions=distributions, value=accuracy, state=state)
 
     before = [
@@ -163,7 +163,7 @@ def propose(
         ),
         *(trial(values, states.RUNNING) for values in pending),
     ]
-    endless = math.isinf(math.prod(each.size for each in space.values()))
+    endless = math.isinf(math.prod(option_space.size for option_space in space.values()))
     for attempt in range(MOST_ATTEMPTS) if endless else itertools.count():
         own_seed = derive(seed, "tune", len(before), attempt) % 2**32
         sampler = (
@@ -174,7 +174,7 @@ def propose(
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials(before)
         asked = study.ask(distributions).params
-        values = {name: each.decode(asked[name]) for name, each in space.items()}
+        values = {name: option_space.decode(asked[name]) for name, option_space in space.items()}
         if as_json(values) not in known:
             return values
     return None

@@ -83,8 +83,11 @@ def _in_memory() -> Dataset:
     splits = {}
     for name in ALPHABETS:
         images, labels, digests = _render_split(name)
-        names, each = _class_names(name), len(FACES) * WARPS
-        classes = [(label, each, class_digest(digests[i * each : (i + 1) * each])) for i, label in enumerate(names)]
+        names, images_per_class = _class_names(name), len(FACES) * WARPS
+        classes = [
+            (label, images_per_class, class_digest(digests[i * images_per_class : (i + 1) * images_per_class]))
+            for i, label in enumerate(names)
+        ]
         splits[name] = Split(name, images, labels, names, split_fingerprint(images.shape[1:], classes))
     return Dataset(GLYPHS, splits["train"], splits["val"], splits["test"])
 
@@ -100,7 +103,7 @@ def _cache_name() -> str:
     return f"glyphs-{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"
 
 
-def _faces() -> list[Path]:
+def _font_files() -> list[Path]:
     import matplotlib
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -126,7 +129,7 @@ def _render_split(split: SplitName) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
     from harness.datasets.prepared.fingerprints import canonical_order, image_digests
 
-    fonts = [ImageFont.truetype(str(path), FONT, layout_engine=ImageFont.Layout.BASIC) for path in _faces()]
+    fonts = [ImageFont.truetype(str(path), FONT, layout_engine=ImageFont.Layout.BASIC) for path in _font_files()]
     characters = _characters(split)
     grey = np.stack([_render(character, font, i) for character in characters for i, font in enumerate(fonts)])
     images = np.repeat(grey.reshape(-1, SIZE, SIZE, 1), 3, axis=3)  # (n_classes × 12 × 3, 32, 32, 3)

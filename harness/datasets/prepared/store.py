@@ -50,7 +50,7 @@ class SplitRecord:
 
     @property
     def images(self) -> int:
-        return sum(each.images for each in self.classes)
+        return sum(class_record.images for class_record in self.classes)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def read_index(folder: Path) -> Index:
         splits: dict[SplitName, SplitRecord] = {
             name: SplitRecord(
                 tuple(split["image_shape"]),
-                tuple(ClassRecord(*each) for each in split["classes"]),
+                tuple(ClassRecord(*fields) for fields in split["classes"]),
                 split["fingerprint"],
             )
             for name, split in raw["splits"].items()
@@ -110,7 +110,7 @@ def _open_split(folder: Path, name: SplitName, record: SplitRecord) -> Split:
             f"{len(record.classes) - 1} as {INDEX} says: prepare the dataset again with --replace"
         )
     labels.setflags(write=False)
-    return Split(name, images, labels, tuple(each.name for each in record.classes), record.fingerprint)
+    return Split(name, images, labels, tuple(class_record.name for class_record in record.classes), record.fingerprint)
 
 
 def _load(path: Path, shape: tuple[int, ...], dtype: Any, mmap_mode: Any) -> np.ndarray:
@@ -160,13 +160,18 @@ def write_split(
         ClassRecord(class_name, int(end - start), class_digest(digests[start:end]))
         for class_name, (start, end) in zip(class_names, itertools.pairwise(bounds), strict=True)
     )
-    listed = [(each.name, each.images, each.sha256) for each in classes]
+    listed = [(class_record.name, class_record.images, class_record.sha256) for class_record in classes]
     return SplitRecord(image_shape, classes, split_fingerprint(image_shape, listed))
 
 
 def write_index(folder: Path, index: Index) -> None:
     splits = {
-        name: asdict(record) | {"classes": [[each.name, each.images, each.sha256] for each in record.classes]}
+        name: asdict(record)
+        | {
+            "classes": [
+                [class_record.name, class_record.images, class_record.sha256] for class_record in record.classes
+            ]
+        }
         for name, record in index.splits.items()
     }
     raw = {"format": FORMAT, "name": index.name, "splits": splits, "notes": index.notes, "origin": index.origin}

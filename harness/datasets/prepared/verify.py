@@ -24,29 +24,33 @@ def verify(spec: DatasetSpec, folder: Path, progress: Callable[[int, int], None]
     done, total = 0, sum(len(split) for split in dataset.splits)
     for split in dataset.splits:
         record = index.splits[split.name]
-        bounds = np.cumsum([0, *(each.images for each in record.classes)])
+        bounds = np.cumsum([0, *(class_record.images for class_record in record.classes)])
         _check_labels(split, record, folder)
-        for each, (start, end) in zip(record.classes, itertools.pairwise(bounds), strict=True):
+        for class_record, (start, end) in zip(record.classes, itertools.pairwise(bounds), strict=True):
             digests = image_digests(split.images[start:end])
             order = canonical_order(np.zeros(len(digests), np.int64), digests)
-            if class_digest(digests) != each.sha256:
-                what = "images out of order" if class_digest(digests[order]) == each.sha256 else "changed images"
-                raise _bad(folder, f"{what} in the split {split.name!r}, class {each.name!r}")
+            if class_digest(digests) != class_record.sha256:
+                what = (
+                    "images out of order" if class_digest(digests[order]) == class_record.sha256 else "changed images"
+                )
+                raise _changed_data_error(folder, f"{what} in the split {split.name!r}, class {class_record.name!r}")
             done += len(digests)
             if progress is not None:
                 progress(done, total)
-        listed = [(each.name, each.images, each.sha256) for each in record.classes]
+        listed = [(class_record.name, class_record.images, class_record.sha256) for class_record in record.classes]
         if split_fingerprint(record.image_shape, listed) != record.fingerprint:
-            raise _bad(folder, f"the fingerprint of the split {split.name!r} is not that of its classes")
+            raise _changed_data_error(folder, f"the fingerprint of the split {split.name!r} is not that of its classes")
 
 
 def _check_labels(split: Split, record: SplitRecord, folder: Path) -> None:
-    expected = np.repeat(np.arange(split.n_classes), [each.images for each in record.classes])
+    expected = np.repeat(np.arange(split.n_classes), [class_record.images for class_record in record.classes])
     wrong = np.flatnonzero(split.labels != expected)
     if len(wrong):
         name = record.classes[int(expected[wrong[0]])].name
-        raise _bad(folder, f"{len(wrong)} wrong labels in the split {split.name!r}, class {name!r} first")
+        raise _changed_data_error(
+            folder, f"{len(wrong)} wrong labels in the split {split.name!r}, class {name!r} first"
+        )
 
 
-def _bad(folder: Path, what: str) -> DataError:
+def _changed_data_error(folder: Path, what: str) -> DataError:
     return DataError(f"{folder}: damaged: {what}: prepare the dataset again with --replace")

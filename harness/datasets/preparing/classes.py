@@ -32,13 +32,13 @@ class ClassList:
 
     def __init__(self, classes: Iterable[ListedClass]) -> None:
         self.classes = tuple(classes)
-        self._by_name = {each.name: each for each in self.classes}
-        self._by_spelling = _grouped(self.classes, lambda each: each.name)
-        self._by_title = _grouped(self.classes, lambda each: each.title)
-        self._by_digest = {each.sha256: each for each in self.classes if each.sha256}
+        self._by_name = {listed_class.name: listed_class for listed_class in self.classes}
+        self._by_spelling = _grouped(self.classes, lambda listed_class: listed_class.name)
+        self._by_title = _grouped(self.classes, lambda listed_class: listed_class.title)
+        self._by_digest = {listed_class.sha256: listed_class for listed_class in self.classes if listed_class.sha256}
 
     def of(self, split: SplitName) -> tuple[ListedClass, ...]:
-        return tuple(each for each in self.classes if each.split == split)
+        return tuple(listed_class for listed_class in self.classes if listed_class.split == split)
 
     def named(self, name: str) -> ListedClass | None:
         """The class of this name, or the only one of this name in other spelling: ``Maple tree`` for ``maple_tree``."""
@@ -47,7 +47,7 @@ class ClassList:
 
     def titled(self, title: str, split: SplitName) -> ListedClass | None:
         """The only class of this title in ``split``: two synsets are called crane."""
-        here = [each for each in self._by_title.get(_plain(title), []) if each.split == split]
+        here = [listed_class for listed_class in self._by_title.get(_plain(title), []) if listed_class.split == split]
         return here[0] if len(here) == 1 else None
 
     def with_digest(self, digest: str) -> ListedClass | None:
@@ -59,13 +59,13 @@ class ClassList:
         In turn: places in the sorted list of the split's classes; places in the sorted list of all classes
         (CIFAR-100's own labels), where all lie in ``split``; one number a class of the split, in sorted order.
         """
-        own = sorted(self.of(split), key=lambda each: each.name)
-        for names in (own, sorted(self.classes, key=lambda each: each.name)):
+        of_split = sorted(self.of(split), key=lambda listed_class: listed_class.name)
+        for names in (of_split, sorted(self.classes, key=lambda listed_class: listed_class.name)):
             if min(numbers) >= 0 and max(numbers) < len(names):
-                found = {number: names[number] for number in numbers}
-                if all(each.split == split for each in found.values()):
-                    return found
-        return dict(zip(sorted(numbers), own, strict=True)) if len(numbers) == len(own) else None
+                numbered = {number: names[number] for number in numbers}
+                if all(listed_class.split == split for listed_class in numbered.values()):
+                    return numbered
+        return dict(zip(sorted(numbers), of_split, strict=True)) if len(numbers) == len(of_split) else None
 
 
 @cache
@@ -102,9 +102,9 @@ def rows(name: str) -> list[dict[str, str]]:
 
 def _grouped(classes: Iterable[ListedClass], word: Callable[[ListedClass], str]) -> dict[str, list[ListedClass]]:
     groups: dict[str, list[ListedClass]] = {}
-    for each in classes:
-        if word(each):
-            groups.setdefault(_plain(word(each)), []).append(each)
+    for listed_class in classes:
+        if word(listed_class):
+            groups.setdefault(_plain(word(listed_class)), []).append(listed_class)
     return groups
 
 

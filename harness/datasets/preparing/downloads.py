@@ -93,11 +93,11 @@ def _fetch_one(remote: Remote, md5: str, folder: Path, progress: Progress | None
                     + (f"; {kept / 1e6:,.1f} MB of it are kept and the same command continues from there" * bool(kept))
                 ) from None
         time.sleep(PAUSE * 2**attempt)
-    found = _md5(part)
-    if found != md5:
+    actual = _md5(part)
+    if actual != md5:
         part.unlink()
         raise DataError(
-            f"{remote.url}: wrong checksum (md5 {found}, expected {md5}), removed: run the same command again; if it "
+            f"{remote.url}: wrong checksum (md5 {actual}, expected {md5}), removed: run the same command again; if it "
             "happens again, the file has changed there and you need another copy of it"
         )
     os.replace(part, folder / remote.name)

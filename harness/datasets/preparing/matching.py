@@ -26,37 +26,41 @@ class Match:
 
 def match(spool: Spool, listed: ClassList, dataset: str) -> Match:
     """Raises DataError where a class is unknown, lies in another split than listed, or is there twice."""
-    found, named_by = _identify(spool, listed, dataset)
+    class_of_key, named_by = _identify(spool, listed, dataset)
     taken: dict[ListedClass, int] = {}
-    for key, each in enumerate(found):
+    for key, listed_class in enumerate(class_of_key):
         split, name = spool.keys[key]
-        if split is not None and split != each.split:
+        if split is not None and split != listed_class.split:
             raise DataError(
-                f"the source has the class {each.name!r} in {split!r}, {dataset} has it in {each.split!r}: "
-                "this is another dataset, or another split of it"
+                f"the source has the class {listed_class.name!r} in {split!r}, {dataset} has it in "
+                f"{listed_class.split!r}: this is another dataset, or another split of it"
             )
-        if each in taken:
-            raise DataError(f"two classes of the source are {each.name!r} of {dataset}: {name!r} is the second")
-        taken[each] = key
-    places = {each: place for place, each in enumerate(listed.classes)}
-    label_of_key = np.array([places[each] for each in found], dtype=np.int64)
-    classes = {split: [each for each in listed.of(split) if each in taken] for split in SPLITS}
-    return Match({split: some for split, some in classes.items() if some}, label_of_key[spool.key_of], named_by)
+        if listed_class in taken:
+            raise DataError(f"two classes of the source are {listed_class.name!r} of {dataset}: {name!r} is the second")
+        taken[listed_class] = key
+    places = {listed_class: place for place, listed_class in enumerate(listed.classes)}
+    label_of_key = np.array([places[listed_class] for listed_class in class_of_key], dtype=np.int64)
+    classes = {split: [listed_class for listed_class in listed.of(split) if listed_class in taken] for split in SPLITS}
+    return Match(
+        {split: members for split, members in classes.items() if members}, label_of_key[spool.key_of], named_by
+    )
 
 
 def _identify(spool: Spool, listed: ClassList, dataset: str) -> tuple[list[ListedClass], str]:
     """The listed class of each key of the spool, and how they were told."""
     names = [key for key in spool.keys if isinstance(key[1], str)]
     if len(names) == len(spool.keys):
-        found = [listed.named(str(key)) for _, key in spool.keys]
-        unknown = [key for (_, key), each in zip(spool.keys, found, strict=True) if each is None]
+        listed_classes = [listed.named(str(key)) for _, key in spool.keys]
+        unknown = [
+            key for (_, key), listed_class in zip(spool.keys, listed_classes, strict=True) if listed_class is None
+        ]
         if unknown:
             raise DataError(
-                f"{len(unknown)} of the {len(found)} classes of the source are not in {dataset}, {unknown[0]!r} first: "
-                "is this another dataset?"
+                f"{len(unknown)} of the {len(listed_classes)} classes of the source are not in {dataset}, "
+                f"{unknown[0]!r} first: is this another dataset?"
             )
-        return [each for each in found if each is not None], "name"
-    by_pixels = _by_pixels(spool, listed)
+        return [listed_class for listed_class in listed_classes if listed_class is not None], "name"
+    by_pixels = _identify_by_pixels(spool, listed)
     if by_pixels is not None:
         return by_pixels, "pixels"
     numbered: dict[tuple[SplitName | None, str | int], ListedClass] = {}
@@ -74,21 +78,21 @@ def _identify(spool: Spool, listed: ClassList, dataset: str) -> tuple[list[Liste
                 f"the source numbers {len(numbers)} classes in {split!r}, from {min(numbers)} to {max(numbers)}, and "
                 f"{dataset} has {len(listed.of(split))} there: this is another dataset, or another split of it"
             )
-        numbered |= {(split, number): each for number, each in names_of.items()}
+        numbered |= {(split, number): listed_class for number, listed_class in names_of.items()}
     return [numbered[key] for key in spool.keys], "number"
 
 
-def _by_pixels(spool: Spool, listed: ClassList) -> list[ListedClass] | None:
+def _identify_by_pixels(spool: Spool, listed: ClassList) -> list[ListedClass] | None:
     """The class of each key by the digest of its images, where every one is known."""
     order = canonical_order(spool.key_of, spool.digests)
     bounds = np.searchsorted(spool.key_of[order], np.arange(len(spool.keys) + 1))
-    found = []
+    listed_classes = []
     for start, end in itertools.pairwise(bounds):
-        each = listed.with_digest(class_digest(spool.digests[order[start:end]]))
-        if each is None:
+        listed_class = listed.with_digest(class_digest(spool.digests[order[start:end]]))
+        if listed_class is None:
             return None
-        found.append(each)
-    return found
+        listed_classes.append(listed_class)
+    return listed_classes
 
 
 def shortcomings(
@@ -103,15 +107,19 @@ def shortcomings(
     partial, details = [], []
     for split in SPLITS:
         expected, there = listed.of(split), matched.classes.get(split, [])
-        missing = [each for each in expected if each not in set(there)]
+        missing = [listed_class for listed_class in expected if listed_class not in set(there)]
         if missing:
             partial.append(f"{len(there)} of {len(expected)} {ROLES[split]} classes")
-            details.append(f"{len(missing)} {ROLES[split]} classes are missing: {_some(missing)}")
+            details.append(f"{len(missing)} {ROLES[split]} classes are missing: {_list_first_three(missing)}")
     total = int(images.sum())
     published = sum(number for _, number in counts.values())
-    odd = [(each, int(n)) for each, n in zip(listed.classes, images, strict=True) if n and each.images not in (None, n)]
-    for each, number in odd[:3]:
-        details.append(f"{each.name} has {number} images, published are {each.images}")
+    odd = [
+        (listed_class, int(n))
+        for listed_class, n in zip(listed.classes, images, strict=True)
+        if n and listed_class.images not in (None, n)
+    ]
+    for listed_class, number in odd[:3]:
+        details.append(f"{listed_class.name} has {number} images, published are {listed_class.images}")
     if len(odd) > 3:
         details.append(f"{len(odd) - 3} more classes have another number of images than published")
     if published and total < published:
@@ -122,6 +130,9 @@ def shortcomings(
     return tuple(notes), details
 
 
-def _some(classes: list[ListedClass]) -> str:
-    names = [f"{each.name} ({each.title})" if each.title else each.name for each in classes[:3]]
+def _list_first_three(classes: list[ListedClass]) -> str:
+    names = [
+        f"{listed_class.name} ({listed_class.title})" if listed_class.title else listed_class.name
+        for listed_class in classes[:3]
+    ]
     return ", ".join(names) + (f" and {len(classes) - 3} more" if len(classes) > 3 else "")

@@ -24,7 +24,7 @@ from harness.datasets.prepared import store
 from harness.datasets.prepared.fingerprints import canonical_order
 from harness.datasets.preparing.classes import ClassList
 from harness.datasets.preparing.downloads import Remote, fetch
-from harness.datasets.preparing.forms import Form, Reading, Wanted
+from harness.datasets.preparing.forms import Form, FormRequest, Reading
 from harness.datasets.preparing.matching import Match, match, shortcomings
 from harness.datasets.preparing.sources.archives import look_inside, open_source
 from harness.datasets.preparing.spool import Handling, Progress, Spool
@@ -32,7 +32,7 @@ from harness.datasets.preparing.spool import Handling, Progress, Spool
 SWAPPED = "blue, green, red in the source (--bgr), put in order"
 
 
-def _silent(message: str) -> None:
+def _ignore_message(message: str) -> None:
     pass
 
 
@@ -46,7 +46,7 @@ class PrepareRequest:
     replace: bool = False  # prepare again what is there
     swap_channels: bool = False  # the source's arrays hold blue, green, red
     skip_damaged: bool = False  # leave out images that cannot be read
-    say: Callable[[str], None] = _silent  # a line for the user
+    say: Callable[[str], None] = _ignore_message  # a line for the user
     progress: Progress | None = None
 
 
@@ -110,8 +110,8 @@ def _write(
     folder: Path,
     scratch: Path,
 ) -> None:
-    wanted = Wanted(spec.name, classes, spec.image_size, spec.channels, scratch)
-    reading = recognise(source_path, wanted, forms, spec)
+    form_request = FormRequest(spec.name, classes, spec.image_size, spec.channels, scratch)
+    reading = recognise(source_path, form_request, forms, spec)
     if request.swap_channels and not reading.arrays:
         raise DataError(
             f"{source_path}: --bgr is for arrays, in pickles and .npz files; here are {reading.form}, and image files "
@@ -137,22 +137,22 @@ def _write(
     store.write_index(folder, store.Index(spec.name, splits, notes, origin))
 
 
-def recognise(path: Path, wanted: Wanted, forms: Sequence[Form], spec: DatasetSpec) -> Reading:
+def recognise(path: Path, form_request: FormRequest, forms: Sequence[Form], spec: DatasetSpec) -> Reading:
     """The source as the first of ``forms`` that knows it; archives inside it are opened only where none does.
 
     Raises DataError where none of the forms knows it.
     """
-    source = open_source(path, wanted.scratch)
-    inside = look_inside(source, wanted.scratch)
+    source = open_source(path, form_request.scratch)
+    inside = look_inside(source, form_request.scratch)
     for place in (source, inside) if inside.files != source.files else (source,):
         for form in forms:
-            reading = form(place, wanted)
+            reading = form(place, form_request)
             if reading is not None:
                 return reading
-    some = (
+    known_forms = (
         f"{len(inside.files):,} files, such as {', '.join(sorted(inside.files)[:3])}" if inside.files else "it is empty"
     )
-    raise DataError(f"{path}: none of the forms in which {spec.name} is known ({some}). {spec.obtain}")
+    raise DataError(f"{path}: none of the forms in which {spec.name} is known ({known_forms}). {spec.obtain}")
 
 
 def left_out(spool: Spool) -> tuple[str, ...]:
@@ -165,16 +165,16 @@ def write_splits(folder: Path, spool: Spool, matched: Match, classes: ClassList)
     """Write the images of each split in canonical order."""
     order = canonical_order(matched.labels, spool.digests)  # (N,)
     labels = matched.labels[order]
-    place = {each: number for number, each in enumerate(classes.classes)}
+    place = {listed_class: number for number, listed_class in enumerate(classes.classes)}
     records: dict[SplitName, store.SplitRecord] = {}
     for split, members in matched.classes.items():
-        numbers = np.array([place[each] for each in members])  # ascending: the list's order
+        numbers = np.array([place[listed_class] for listed_class in members])  # ascending: the list's order
         chosen = np.isin(labels, numbers)
-        own = order[chosen]
+        rows = order[chosen]
         new_labels = np.searchsorted(numbers, labels[chosen])
         records[split] = store.write_split(
-            folder, split, [each.name for each in members], new_labels, spool.digests[own],
-            spool.blocks(own), spool.shape,
+            folder, split, [listed_class.name for listed_class in members], new_labels, spool.digests[rows],
+            spool.blocks(rows), spool.shape,
         )  # fmt: skip
     return records
 

@@ -72,13 +72,13 @@ def _create(name: str, request: BackboneRequest) -> nn.Module:
     """The model built for this image size where it wants to know it (transformers), else the plain one."""
     import timm
 
-    wanted = {"pretrained": False, "num_classes": 0, "in_chans": request.channels}
+    arguments = {"pretrained": False, "num_classes": 0, "in_chans": request.channels}
     try:
-        return timm.create_model(name, img_size=request.image_size, **wanted)
+        return timm.create_model(name, img_size=request.image_size, **arguments)
     except TypeError as error:
         if "img_size" not in str(error):
             raise
-        return timm.create_model(name, **wanted)
+        return timm.create_model(name, **arguments)
 
 
 def _known_model(name: str | None) -> str:
@@ -128,8 +128,8 @@ def _in_hub_cache(repository: str | None, filename: str | None) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     owner_and_name, _, revision = repository.partition("@")
-    for each in (filename,) if filename else ("model.safetensors", "pytorch_model.bin"):
-        cached = try_to_load_from_cache(owner_and_name, each, revision=revision or None)
+    for candidate in (filename,) if filename else ("model.safetensors", "pytorch_model.bin"):
+        cached = try_to_load_from_cache(owner_and_name, candidate, revision=revision or None)
         if isinstance(cached, str):
             return Path(cached)
     return None

@@ -82,8 +82,8 @@ def read_weights(file: Path) -> Any:
         return _read_safetensors(file)
     if start[:2] in (b"PK", b"\x80\x02") or start[:1] == b"\x80" or b"ustar" in _tar_mark(file):
         return _read_torch(file)
-    found = start[:4].hex(" ") or "nothing"
-    raise DataError(f"weights {file}: neither a safetensors file nor one of torch.save (it begins with {found})")
+    beginning = start[:4].hex(" ") or "nothing"
+    raise DataError(f"weights {file}: neither a safetensors file nor one of torch.save (it begins with {beginning})")
 
 
 def _reason(error: OSError) -> str:
@@ -110,7 +110,7 @@ def _read_torch(file: Path) -> Any:
     import torch
 
     try:
-        with _settings_allowed(), warnings.catch_warnings():
+        with _allow_settings(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -131,7 +131,7 @@ def _read_torch(file: Path) -> Any:
 
 
 @contextmanager
-def _settings_allowed() -> Iterator[None]:
+def _allow_settings() -> Iterator[None]:
     """Inside, torch's weights-only loader knows SETTINGS and DICTS; afterwards it is as before."""
     from torch import serialization
 

@@ -30,17 +30,25 @@ class Fit:
     spelling: str  # whose names they have; empty: the backbone's own
     prefix: str  # in front of every name
     names: Mapping[str, str]  # the backbone's name → the file's, also where the file lacks it
-    wanted: Tensors
+    backbone_tensors: Tensors
 
     @property
     def missing(self) -> list[str]:
-        absent = [own for own, name in self.names.items() if name not in self.tensors and not own.endswith(OPTIONAL)]
+        absent = [
+            backbone_name
+            for backbone_name, name in self.names.items()
+            if name not in self.tensors and not backbone_name.endswith(OPTIONAL)
+        ]
         return sorted(absent)
 
     @property
     def misshapen(self) -> list[str]:
-        there = [own for own, name in self.names.items() if name in self.tensors]
-        return sorted(own for own in there if self.tensors[self.names[own]].shape != self.wanted[own].shape)
+        there = [backbone_name for backbone_name, name in self.names.items() if name in self.tensors]
+        return sorted(
+            backbone_name
+            for backbone_name in there
+            if self.tensors[self.names[backbone_name]].shape != self.backbone_tensors[backbone_name].shape
+        )
 
     @property
     def others(self) -> list[str]:
@@ -86,12 +94,14 @@ class Fit:
         missing, misshapen, unknown = self.missing, self.misshapen, self.unknown
         parts = []
         if missing:
-            parts.append(f"{len(missing)} of its {len(self.wanted)} tensors are missing, {missing[0]!r} first")
+            parts.append(
+                f"{len(missing)} of its {len(self.backbone_tensors)} tensors are missing, {missing[0]!r} first"
+            )
         if unknown:
             parts.append(f"{len(unknown)} are unexpected, {unknown[0]!r} first")
         if misshapen:
             shape = tuple(self.tensors[self.names[misshapen[0]]].shape)
-            needed = tuple(self.wanted[misshapen[0]].shape)
+            needed = tuple(self.backbone_tensors[misshapen[0]].shape)
             parts.append(
                 f"{len(misshapen)} have another shape, {misshapen[0]!r} first: {shape}, this backbone needs {needed} "
                 "(trained at another image size, or with other channels?)"
@@ -114,10 +124,13 @@ def load_weights(backbone: torch.nn.Module, file: Path) -> str:
     from harness.networks.backbones.dropblock import restart_schedules
     from harness.networks.backbones.weight_files import read_weights
 
-    wanted: Tensors = backbone.state_dict()
-    fit = _best_fit(backbone, wanted, read_weights(file), file)
-    loaded = {own: fit.tensors.get(name, wanted[own]) for own, name in fit.names.items()}
-    bad = sorted(own for own, tensor in loaded.items() if not torch.isfinite(tensor).all())
+    backbone_tensors: Tensors = backbone.state_dict()
+    fit = _best_fit(backbone, backbone_tensors, read_weights(file), file)
+    loaded = {
+        backbone_name: fit.tensors.get(name, backbone_tensors[backbone_name])
+        for backbone_name, name in fit.names.items()
+    }
+    bad = sorted(backbone_name for backbone_name, tensor in loaded.items() if not torch.isfinite(tensor).all())
     if bad:
         raise DataError(f"weights {file}: {len(bad)} tensors hold values that are not finite, {bad[0]!r} first")
     backbone.load_state_dict(loaded)
@@ -125,26 +138,27 @@ def load_weights(backbone: torch.nn.Module, file: Path) -> str:
     return f"weights {file}: {fit.describe()}"
 
 
-def _best_fit(backbone: torch.nn.Module, wanted: Tensors, content: Any, file: Path) -> Fit:
+def _best_fit(backbone: torch.nn.Module, backbone_tensors: Tensors, content: Any, file: Path) -> Fit:
     dicts = list(_dicts_of_tensors(content))
     if not dicts:
         raise DataError(f"weights {file}: holds no dict of tensors: save torch.save(model.state_dict(), FILE)")
     spellings: Mapping[str, Mapping[str, str]] = {"": {}, **getattr(backbone, "spellings", {})}
-    fits = list(_fits(dicts, spellings, wanted))
+    fits = list(_fits(dicts, spellings, backbone_tensors))
     convert: Any = getattr(backbone, "converted", None)
     if convert is not None and not any(fit.whole for fit in fits):
-        converted = [(entry, convert(fit.tensors, fit.prefix)) for entry, fit in _best_of_each(fits)]
-        fits += _fits([(entry, tensors) for entry, tensors in converted if tensors], spellings, wanted)
+        converted = [(entry, convert(fit.tensors, fit.prefix)) for entry, fit in _best_fit_of_each_dict(fits)]
+        fits += _fits([(entry, tensors) for entry, tensors in converted if tensors], spellings, backbone_tensors)
     if not fits:
-        entry, tensors = max(dicts, key=lambda each: len(each[1]))
+        entry, tensors = max(dicts, key=lambda dict_of_tensors: len(dict_of_tensors[1]))
         raise DataError(
-            f"weights {file}: not of this backbone: none of its {len(wanted)} tensors is among the {len(tensors)} of "
-            f"{entry or 'the file'} (there: {next(iter(tensors))!r}; wanted: {next(iter(wanted))!r})"
+            f"weights {file}: not of this backbone: none of its {len(backbone_tensors)} tensors is among the "
+            f"{len(tensors)} of {entry or 'the file'} (there: {next(iter(tensors))!r}; wanted: "
+            f"{next(iter(backbone_tensors))!r})"
         )
     best = max(fits, key=lambda fit: (fit.whole, not fit.unknown, fit.fitting, -len(fit.missing)))
     networks: list[Fit] = []
     for fit in fits:
-        if fit.whole and not any(_same(fit, other) for other in networks):
+        if fit.whole and not any(_load_same_values(fit, other) for other in networks):
             networks.append(fit)
     if len(networks) > 1:
         places = [" ".join(filter(None, (fit.entry, fit.prefix))) or "the top" for fit in networks]
@@ -157,10 +171,10 @@ def _best_fit(backbone: torch.nn.Module, wanted: Tensors, content: Any, file: Pa
     return best
 
 
-def _best_of_each(fits: Sequence[Fit]) -> list[tuple[str, Fit]]:
+def _best_fit_of_each_dict(fits: Sequence[Fit]) -> list[tuple[str, Fit]]:
     """The best fit of each dict in the file, with the dict's place."""
     best: dict[str, Fit] = {}
-    for fit in sorted(fits, key=lambda each: each.fitting):
+    for fit in sorted(fits, key=lambda candidate: candidate.fitting):
         best[fit.entry] = fit
     return list(best.items())
 
@@ -179,45 +193,45 @@ def _dicts_of_tensors(content: Any, entry: str = "", depth: int = NESTED) -> Ite
 
 
 def _fits(
-    dicts: Sequence[tuple[str, Tensors]], spellings: Mapping[str, Mapping[str, str]], wanted: Tensors
+    dicts: Sequence[tuple[str, Tensors]], spellings: Mapping[str, Mapping[str, str]], backbone_tensors: Tensors
 ) -> Iterator[Fit]:
     """For each dict, spelling and prefix that has any of the wanted tensors, what it has of them."""
     for entry, tensors in dicts:
         for spelling, parts in spellings.items():
-            spelt = {own: _spell(own, parts) for own in wanted}
+            spelt = {backbone_name: _spell(backbone_name, parts) for backbone_name in backbone_tensors}
             for prefix in _prefixes(tensors, set(spelt.values())):
-                names = {own: prefix + name for own, name in spelt.items()}
-                yield Fit(entry, tensors, spelling, prefix, names, wanted)
+                names = {backbone_name: prefix + name for backbone_name, name in spelt.items()}
+                yield Fit(entry, tensors, spelling, prefix, names, backbone_tensors)
 
 
 def _spell(name: str, parts: Mapping[str, str]) -> str:
     """A name of the backbone's in another spelling: its beginning replaced, as ``parts`` says."""
-    for own, other in parts.items():
-        if name.startswith(own):
-            return other + name.removeprefix(own)
+    for beginning, other in parts.items():
+        if name.startswith(beginning):
+            return other + name.removeprefix(beginning)
     return name
 
 
 def _prefixes(tensors: Tensors, names: set[str]) -> list[str]:
     """What stands before the wanted names in the file, the most frequent first."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for name in tensors:
         parts = name.split(".")
         for start in range(len(parts)):
             if ".".join(parts[start:]) in names:
-                found["".join(f"{part}." for part in parts[:start])] += 1
-    most = max(found.values(), default=0)
-    return [prefix for prefix, count in found.items() if count == most]
+                counts["".join(f"{part}." for part in parts[:start])] += 1
+    most = max(counts.values(), default=0)
+    return [prefix for prefix, count in counts.items() if count == most]
 
 
-def _same(one: Fit, other: Fit) -> bool:
+def _load_same_values(one: Fit, other: Fit) -> bool:
     """Whether two fits load the same values."""
     import torch
 
-    def equal(own: str) -> bool:
-        first, second = one.tensors.get(one.names[own]), other.tensors.get(other.names[own])
+    def equal(backbone_name: str) -> bool:
+        first, second = one.tensors.get(one.names[backbone_name]), other.tensors.get(other.names[backbone_name])
         if first is None or second is None:
             return first is second
         return first is second or torch.equal(first, second)
 
-    return all(equal(own) for own in one.wanted if not own.endswith(OPTIONAL))
+    return all(equal(backbone_name) for backbone_name in one.backbone_tensors if not backbone_name.endswith(OPTIONAL))

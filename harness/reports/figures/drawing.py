@@ -72,10 +72,10 @@ def panels(
 
 
 def whisker(
-    panel: Axes, at: float, found: Interval, colour: str, marker: str, hollow: bool = False, upright: bool = False
+    panel: Axes, at: float, interval: Interval, colour: str, marker: str, hollow: bool = False, upright: bool = False
 ) -> None:
     """The mean, and the interval around it where there is one."""
-    mean, half = 100 * found.mean, 100 * found.half_width
+    mean, half = 100 * interval.mean, 100 * interval.half_width
     x, y = (at, mean) if upright else (mean, at)
     if math.isfinite(half):
         line = ((x, x), (y - half, y + half)) if upright else ((x - half, x + half), (y, y))

@@ -116,8 +116,8 @@ def accuracy(table: Table) -> Plot | None:
         for y, row in enumerate(rows):
             intervals = row.cells[spec].intervals if spec in row.cells else {}
             for i, (name, (colour, marker, _)) in enumerate(INTERVALS.items()):
-                if (found := intervals.get(name)) is not None:
-                    whisker(panel, y + 0.24 * (i - 1), found, GREY if row.floor else colour, marker)
+                if (interval := intervals.get(name)) is not None:
+                    whisker(panel, y + 0.24 * (i - 1), interval, GREY if row.floor else colour, marker)
         low, high = panel.get_xlim()
         panel.set_xlim(max(low, -1), min(high, 101))
         panel.set_xlabel("accuracy (%)")

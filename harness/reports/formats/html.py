@@ -62,13 +62,13 @@ def _section(table: Table, number: int) -> dict[str, Any]:
         "title": title(table),
         "bench": table.bench,
         "specs": [str(spec) for spec in table.specs],
-        "intervals": [(name, about.partition(": ")[2]) for name, (_, _, about) in INTERVALS.items()],
+        "intervals": [(name, description.partition(": ")[2]) for name, (_, _, description) in INTERVALS.items()],
         "rows": [_row(table, row) for row in table.rows],
         "marks": mark_notes(table),
         "failures": [(row.name, row.failure) for row in table.rows if row.failure],
         "baseline": table.baseline,
         "about_differences": about_differences(table) if table.baseline else "",
-        "differences": [_unstarred(line) for line in difference_rows(table)],
+        "differences": [_without_stars(line) for line in difference_rows(table)],
         "about_published": ABOUT_PUBLISHED,
         "published": published_rows(table),
         "costs": [{"method": row.name, "preset": preset(row) if row.preset else "-", **costs(row)}
@@ -104,7 +104,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
     }
 
 
-def _unstarred(line: dict[str, str]) -> dict[str, Any]:
+def _without_stars(line: dict[str, str]) -> dict[str, Any]:
     return {**line, "difference": line["difference"].strip("*"), "significant": line["difference"].startswith("**")}
 
 

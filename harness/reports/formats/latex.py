@@ -32,12 +32,12 @@ def latex(report: Report) -> str:
 
 
 def _section(table: Table) -> str:
-    about = [
+    comments = [
         title(table),
         *conditions(table),
         *(f"{row.name} failed: {row.failure}" for row in table.rows if row.failure),
     ]
-    parts = [_comments(about), _tabular(main_rows(table)), *map(_note, mark_notes(table))]
+    parts = [_comments(comments), _tabular(main_rows(table)), *map(_note, mark_notes(table))]
     if table.baseline:
         parts.append(_comments([about_differences(table)]))
         parts.append(_tabular(difference_rows(table)))

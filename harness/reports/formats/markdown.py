@@ -122,8 +122,8 @@ def difference_rows(table: Table) -> list[dict[str, str]]:
         for spec, cell in row.cells.items():
             if cell.compared is None:
                 continue
-            found = cell.compared.found
-            text = percent(found.difference, "+")
+            comparison = cell.compared.found
+            text = percent(comparison.difference, "+")
             significant = cell.compared.holm_t_p < SIGNIFICANT
             lines.append({
                 "method": row.name,
@@ -131,7 +131,7 @@ def difference_rows(table: Table) -> list[dict[str, str]]:
                 "difference": f"**{text}**" if significant else text,
                 "p (t)": p_value(cell.compared.holm_t_p),
                 "p (Wilcoxon)": p_value(cell.compared.holm_wilcoxon_p),
-                "win / tie / loss": f"{found.wins} / {found.ties} / {found.losses}",
+                "win / tie / loss": f"{comparison.wins} / {comparison.ties} / {comparison.losses}",
             })  # fmt: skip
     return lines
 
@@ -183,7 +183,9 @@ def about_differences(table: Table) -> str:
 
 def counts(table: Table, target: str) -> str:
     """``600 of 5-way 1-shot; 600 of 5-way 5-shot``."""
-    return "; ".join(f"{each.n} of {each.spec}" for each in table.episodes if each.target == target)
+    return "; ".join(
+        f"{episode_set.n} of {episode_set.spec}" for episode_set in table.episodes if episode_set.target == target
+    )
 
 
 def conditions(table: Table) -> list[str]:
@@ -247,7 +249,7 @@ def _changes(changed: Mapping[str, Any]) -> str:
 
 
 def _fingerprints(table: Table, target: str) -> str:
-    return ", ".join(each.fingerprint[:8] for each in table.episodes if each.target == target)
+    return ", ".join(episode_set.fingerprint[:8] for episode_set in table.episodes if episode_set.target == target)
 
 
 def _grid(rows: Sequence[Mapping[str, str]]) -> str:

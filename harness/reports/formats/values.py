@@ -24,7 +24,7 @@ def frame(report: Report) -> pd.DataFrame:
     lines = []
     for table in report.tables:
         for row in table.rows:
-            about: dict[str, Any] = {
+            columns: dict[str, Any] = {
                 "bench": table.bench, "dataset": table.dataset, "partial": "; ".join(table.notes), "method": row.name,
                 "preset": row.preset, "changed": "; ".join(f"{k}={v}" for k, v in row.changed.items()),
                 "backbone": row.backbone, "head": row.head, "seeds": " ".join(map(str, row.seeds)),
@@ -33,8 +33,8 @@ def frame(report: Report) -> pd.DataFrame:
                 "marks": _marks(row, None),
             }  # fmt: skip
             if row.failure:
-                lines.append(about)
-            lines.extend({**about, **_numbers(spec, cell, name), "marks": _marks(row, spec)}
+                lines.append(columns)
+            lines.extend({**columns, **_numbers(spec, cell, name), "marks": _marks(row, spec)}
                          for spec, cell in row.cells.items() for name in cell.intervals)  # fmt: skip
     whole = {name: "Int64" for name in ("n_way", "k_shot", "n_query") if any(name in line for line in lines)}
     return pd.DataFrame(lines).astype(whole)
@@ -46,11 +46,11 @@ def _marks(row: Row, spec: EpisodeSpec | None) -> str:
 
 
 def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
-    found = cell.intervals[name]
+    interval = cell.intervals[name]
     numbers: dict[str, Any] = {
         "n_way": spec.n_way, "k_shot": spec.k_shot, "n_query": spec.n_query,
         "dirichlet": spec.dirichlet, "interval": name,
-        "accuracy": found.mean, "half_width": found.half_width, "df": found.df, "note": found.note,
+        "accuracy": interval.mean, "half_width": interval.half_width, "df": interval.df, "note": interval.note,
     }  # fmt: skip
     if cell.compared is not None and name == TESTED_ON:
         difference = cell.compared.found.difference

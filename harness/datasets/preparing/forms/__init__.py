@@ -20,7 +20,7 @@ from harness.datasets.preparing.sources.files import File
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FormRequest:
     """What a form is asked for."""
 
     dataset: str
@@ -52,4 +52,4 @@ class Reading:
     remarks: tuple[str, ...] = ()  # what the user should know: "2 classes that are not in the split were left out"
 
 
-Form = Callable[[Source, Wanted], Reading | None]
+Form = Callable[[Source, FormRequest], Reading | None]

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from harness.datasets.preparing.classes import ListedClass
-from harness.datasets.preparing.forms import Form, Item, Reading, Wanted
+from harness.datasets.preparing.forms import Form, FormRequest, Item, Reading
 from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File
 from harness.datasets.preparing.sources.images import SUFFIXES
@@ -23,17 +23,17 @@ def class_folders(title: str, depth: int = 1, resize: bool = True, invert: bool 
         invert: black strokes on white become white on black.
     """
 
-    def recognise(source: Source, wanted: Wanted) -> Reading | None:
+    def recognise(source: Source, request: FormRequest) -> Reading | None:
         places = places_of_images(source, depth)
         chosen: dict[ListedClass, tuple[str, str]] = {}
         for (parent, folder), files in places.items():
-            listed = wanted.classes.named(folder)
+            listed = request.classes.named(folder)
             if listed is not None and (listed not in chosen or len(files) > len(places[chosen[listed]])):
                 chosen[listed] = (parent, folder)
         if not chosen:
             return None
         parents = Counter(parent for parent, _ in chosen.values())
-        others = [folder for parent, folder in places if parent in parents and wanted.classes.named(folder) is None]
+        others = [folder for parent, folder in places if parent in parents and request.classes.named(folder) is None]
         remark = f"{len(others)} folders that the split does not list were left out, {others[:1]} first"
         return Reading(
             form=title,

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from harness.common.errors import DataError
 from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
-from harness.datasets.preparing.forms import Item, Reading, Wanted
+from harness.datasets.preparing.forms import FormRequest, Item, Reading
 from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File, read
 from harness.datasets.preparing.sources.images import SUFFIXES
 
 
-def listed_images(source: Source, wanted: Wanted) -> Reading | None:
+def listed_images(source: Source, request: FormRequest) -> Reading | None:
     """miniImageNet as Ravi and Larochelle publish it: file names in tables, images beside them."""
     tables: dict[SplitName, list[tuple[str, str]]] = {}
     for split in SPLITS:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from harness.datasets.preparing.classes import ListedClass
-from harness.datasets.preparing.forms import Form, Item, Reading, Wanted
+from harness.datasets.preparing.forms import Form, FormRequest, Item, Reading
 from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File
 from harness.datasets.preparing.sources.images import SUFFIXES
@@ -26,14 +26,14 @@ def named_images(title: str, class_name: str = SYNSET) -> Form:
     """
     pattern = re.compile(class_name)
 
-    def recognise(source: Source, wanted: Wanted) -> Reading | None:
+    def recognise(source: Source, request: FormRequest) -> Reading | None:
         places: dict[ListedClass, dict[str, list[File]]] = {}
         others: list[str] = []
         for path, file in source.files.items():
             folder, _, name = path.rpartition("/")
             if name.lower().endswith(SUFFIXES):
                 start = pattern.match(name)
-                listed = wanted.classes.named(start.group()) if start else None
+                listed = request.classes.named(start.group()) if start else None
                 if listed is None:
                     others.append(name)
                 else:

@@ -13,7 +13,7 @@ from harness.common.errors import DataError
 from harness.common.text import shown
 from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
-from harness.datasets.preparing.forms import Form, Item, Reading, Wanted
+from harness.datasets.preparing.forms import Form, FormRequest, Item, Reading
 from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File, view
 from harness.datasets.preparing.sources.unpickle import load
@@ -22,17 +22,17 @@ MOST_CLASSES = 100_000
 LONGEST_NAME = 1_000  # characters
 
 
-def cifar100_python(source: Source, wanted: Wanted) -> Reading | None:
+def cifar100_python(source: Source, request: FormRequest) -> Reading | None:
     """The official CIFAR-100: ``train``, ``test`` and ``meta``, pickled. The class list splits its 100 classes."""
     folders = {name.rpartition("/")[0] for name in source.named("meta")}
     for folder in sorted(folders):
         at = f"{folder}/" if folder else ""
         parts = [source.files[at + part] for part in ("train", "test") if at + part in source.files]
         if parts:
-            meta = load_dict(source.files[at + "meta"], wanted)
+            meta = load_dict(source.files[at + "meta"], request)
             listed = get(meta, "fine_label_names", list, source.files[at + "meta"])
             names = class_names(listed, "fine_label_names", source.files[at + "meta"])
-            tables = [_cifar_table(part, names, wanted) for part in parts]
+            tables = [_cifar_table(part, names, request) for part in parts]
             total = sum(len(images) for _, images, _ in tables)
             return Reading("CIFAR-100 python pickles", total, _rows(tables), arrays=True)
     return None
@@ -45,12 +45,12 @@ def split_pickles(title: str, patterns: Sequence[str], data: str = "data") -> Fo
         patterns: the files' names with ``{}`` for the split; the first pattern that any file has is taken.
     """
 
-    def recognise(source: Source, wanted: Wanted) -> Reading | None:
+    def recognise(source: Source, request: FormRequest) -> Reading | None:
         for pattern in patterns:
-            files = {split: _one(source, pattern, split) for split in SPLITS}
-            found = {split: file for split, file in files.items() if file is not None}
-            if found:
-                tables = [_split_table(split, file, data, wanted) for split, file in found.items()]
+            files = {split: _file_of_split(source, pattern, split) for split in SPLITS}
+            split_files = {split: file for split, file in files.items() if file is not None}
+            if split_files:
+                tables = [_split_table(split, file, data, request) for split, file in split_files.items()]
                 total = sum(len(images) for _, images, _ in tables)
                 return Reading(title, total, _rows(tables), arrays=True)
         return None
@@ -63,9 +63,9 @@ Table = tuple[
 ]  # split, images (N, H, W, C), the class of each
 
 
-def load_dict(file: File, wanted: Wanted) -> dict[str, Any]:
+def load_dict(file: File, request: FormRequest) -> dict[str, Any]:
     """The dict in a pickle, its keys as text. Raises DataError where it holds anything else."""
-    loaded = load(view(file, wanted.scratch), file.name, wanted.scratch)
+    loaded = load(view(file, request.scratch), file.name, request.scratch)
     if not isinstance(loaded, dict):
         raise DataError(f"{file.name}: holds {shown(loaded)}, not a dict: is this the right file?")
     return {text(key): value for key, value in loaded.items()}
@@ -108,9 +108,9 @@ def integers(values: Any, what: str, file: File) -> np.ndarray:
         raise DataError(f"{file.name}: its {what!r} are no list of whole numbers: is this the right file?") from None
 
 
-def check_images(images: Any, wanted: Wanted, file: File) -> Sequence[np.ndarray]:
+def check_images(images: Any, request: FormRequest, file: File) -> Sequence[np.ndarray]:
     """``images`` as N arrays (H, W, C) uint8. Raises DataError where they are of another kind or size."""
-    expected = (wanted.image_size, wanted.image_size, wanted.channels)
+    expected = (request.image_size, request.image_size, request.channels)
     if isinstance(images, list) and images:
         odd = next((row for row in images if _layout(row) != ("uint8", expected)), None)
         if odd is None and len(images) * math.prod(expected) <= file.size:
@@ -121,23 +121,23 @@ def check_images(images: Any, wanted: Wanted, file: File) -> Sequence[np.ndarray
         if dtype == "uint8" and shape[1:] == expected:
             return images
     told = "repeated" if odd is None else f"{odd.dtype} {odd.shape}" if isinstance(odd, np.ndarray) else shown(odd)
-    raise DataError(f"{file.name}: its images are {told}, {wanted.dataset} has uint8 (N, {expected})")
+    raise DataError(f"{file.name}: its images are {told}, {request.dataset} has uint8 (N, {expected})")
 
 
 def _layout(value: Any) -> tuple[str, tuple[int, ...]]:
     return (value.dtype.name, value.shape) if isinstance(value, np.ndarray) else ("", ())
 
 
-def _one(source: Source, pattern: str, split: SplitName) -> File | None:
+def _file_of_split(source: Source, pattern: str, split: SplitName) -> File | None:
     words = {"train": ("train", "train_phase_train"), "val": ("val", "validation"), "test": ("test",)}[split]
-    found = source.named(*(pattern.format(word) for word in words))
-    if len(found) > 1:
-        raise DataError(f"{source.path}: holds {' and '.join(sorted(found))}: give the folder of the one you mean")
-    return next(iter(found.values()), None)
+    matches = source.named(*(pattern.format(word) for word in words))
+    if len(matches) > 1:
+        raise DataError(f"{source.path}: holds {' and '.join(sorted(matches))}: give the folder of the one you mean")
+    return next(iter(matches.values()), None)
 
 
-def _cifar_table(file: File, names: list[str], wanted: Wanted) -> Table:
-    loaded = load_dict(file, wanted)
+def _cifar_table(file: File, names: list[str], request: FormRequest) -> Table:
+    loaded = load_dict(file, request)
     flat = get(loaded, "data", np.ndarray, file)
     labels = integers(get(loaded, "fine_labels", (list, np.ndarray), file), "fine_labels", file)
     if flat.dtype != np.uint8 or flat.shape != (len(labels), 3072):
@@ -148,9 +148,9 @@ def _cifar_table(file: File, names: list[str], wanted: Wanted) -> Table:
     return None, images, [names[label] for label in labels]
 
 
-def _split_table(split: SplitName, file: File, data: str, wanted: Wanted) -> Table:
-    loaded = load_dict(file, wanted)
-    images = check_images(get(loaded, data, (np.ndarray, list), file), wanted, file)
+def _split_table(split: SplitName, file: File, data: str, request: FormRequest) -> Table:
+    loaded = load_dict(file, request)
+    images = check_images(get(loaded, data, (np.ndarray, list), file), request, file)
     if "class_dict" in loaded:
         return split, images, _from_class_dict(get(loaded, "class_dict", dict, file), len(images), file)
     labels = integers(get(loaded, "labels", (list, np.ndarray), file), "labels", file)

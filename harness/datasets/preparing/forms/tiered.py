@@ -9,7 +9,7 @@ import numpy as np
 from harness.common.errors import DataError
 from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
-from harness.datasets.preparing.forms import Item, Reading, Wanted
+from harness.datasets.preparing.forms import FormRequest, Item, Reading
 from harness.datasets.preparing.forms.pickled_arrays import class_names, get, integers, load_dict
 from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File, read, view
@@ -19,30 +19,30 @@ from harness.datasets.preparing.sources.unpickle import images
 LONGEST_LIST = 1 << 20  # bytes of synsets.txt and class_names.txt
 
 
-def png_pickles(source: Source, wanted: Wanted) -> Reading | None:
+def png_pickles(source: Source, request: FormRequest) -> Reading | None:
     """``{split}_images_png.pkl``, a list of PNG files, with ``{split}_labels.pkl``. Read without loading the list."""
     tables = {}
     for split in SPLITS:
         pair = _pair(source, split, "_images_png.pkl")
         if pair is not None:
-            tables[split] = (pair[0], _keys(split, pair[1], source, wanted))
+            tables[split] = (pair[0], _keys(split, pair[1], source, request))
     if not tables:
         return None
     return Reading(
         "PNG images in pickles, as Ren et al. and learn2learn ship tieredImageNet",
         sum(len(keys) for _, keys in tables.values()),
-        _png_items(tables, wanted),
+        _png_items(tables, request),
     )
 
 
-def npz_arrays(source: Source, wanted: Wanted) -> Reading | None:
+def npz_arrays(source: Source, request: FormRequest) -> Reading | None:
     """``{split}_images.npz`` with the array ``images``, and ``{split}_labels.pkl`` with ``labels``."""
     tables: dict[SplitName, tuple[Rows, list[str | int]]] = {}
     for split in SPLITS:
         pair = _pair(source, split, "_images.npz")
         if pair is not None:
-            rows, keys = open_npz(pair[0], "images", wanted.scratch), _keys(split, pair[1], source, wanted)
-            expected = (len(keys), wanted.image_size, wanted.image_size, wanted.channels)
+            rows, keys = open_npz(pair[0], "images", request.scratch), _keys(split, pair[1], source, request)
+            expected = (len(keys), request.image_size, request.image_size, request.channels)
             if rows.shape != expected:
                 raise DataError(f"{pair[0].name}: its images are {rows.shape}, its labels ask for {expected}")
             tables[split] = (rows, keys)
@@ -67,9 +67,9 @@ def _pair(source: Source, split: SplitName, ending: str) -> tuple[File, File] | 
     return None
 
 
-def _keys(split: SplitName, file: File, source: Source, wanted: Wanted) -> list[str | int]:
+def _keys(split: SplitName, file: File, source: Source, request: FormRequest) -> list[str | int]:
     """The class of each image: a synset where the source tells it, else a number."""
-    loaded = load_dict(file, wanted)
+    loaded = load_dict(file, request)
     name = "label_specific" if "label_specific" in loaded else "labels"
     labels = integers(get(loaded, name, (list, np.ndarray), file), name, file)
     if "label_specific_str" not in loaded:
@@ -80,9 +80,9 @@ def _keys(split: SplitName, file: File, source: Source, wanted: Wanted) -> list[
     synsets = _synsets(source)
     names = []
     for title in titles:
-        candidates = [wanted.classes.named(synset) for synset in synsets.get(title, [])]
-        found = [each for each in candidates if each is not None and each.split == split]
-        listed = found[0] if len(found) == 1 else wanted.classes.titled(title, split)
+        candidates = [request.classes.named(synset) for synset in synsets.get(title, [])]
+        in_split = [candidate for candidate in candidates if candidate is not None and candidate.split == split]
+        listed = in_split[0] if len(in_split) == 1 else request.classes.titled(title, split)
         names.append(title if listed is None else listed.name)
     return [names[label] for label in labels.tolist()]
 
@@ -99,10 +99,10 @@ def _synsets(source: Source) -> dict[str, list[str]]:
     return titles
 
 
-def _png_items(tables: dict[SplitName, tuple[File, list[str | int]]], wanted: Wanted) -> Iterator[Item]:
+def _png_items(tables: dict[SplitName, tuple[File, list[str | int]]], request: FormRequest) -> Iterator[Item]:
     for split, (file, keys) in tables.items():
         count = 0
-        for data in images(view(file, wanted.scratch), file.name):
+        for data in images(view(file, request.scratch), file.name):
             if count == len(keys):
                 raise DataError(f"{file.name}: more images than the {len(keys):,} labels beside it")
             yield Item(split, keys[count], data, f"{file.name}[{count}]")

@@ -66,22 +66,22 @@ def open_source(path: Path, scratch: Path) -> Source:
 
 def look_inside(source: Source, scratch: Path) -> Source:
     """The source with each archive in it as a folder of its files: ``n01440764.tar`` as ``n01440764``."""
-    found: dict[str, File] = {}
+    files: dict[str, File] = {}
     for name, file in source.files.items():
         ending = next((ending for ending in ARCHIVES if name.lower().endswith(ending)), None)
         inner = _list_archive(file, scratch) if ending else None
         if ending is None or inner is None:
-            found[name] = file
+            files[name] = file
         else:
-            found.update({f"{name[: -len(ending)]}/{below}": member for below, member in inner.items()})
-    return Source(source.path, found)
+            files.update({f"{name[: -len(ending)]}/{below}": member for below, member in inner.items()})
+    return Source(source.path, files)
 
 
 def _list_folder(folder: Path) -> dict[str, File]:
-    found: dict[str, File] = {}
+    files: dict[str, File] = {}
     root = str(folder)
     for parent, folders, names in os.walk(root, followlinks=True):
-        if os.path.islink(parent) and _leads_back(parent):
+        if os.path.islink(parent) and _contains_itself(parent):
             folders.clear()
             continue
         folders.sort()
@@ -90,11 +90,11 @@ def _list_folder(folder: Path) -> dict[str, File]:
             path, relative = os.path.join(parent, name), below + name
             if not _is_junk(relative) and os.path.isfile(path):
                 size = os.stat(path).st_size
-                found[relative] = File(size, root, relative, loose=True, packed=size)
-    return found
+                files[relative] = File(size, root, relative, loose=True, packed=size)
+    return files
 
 
-def _leads_back(link: str) -> bool:
+def _contains_itself(link: str) -> bool:
     """Whether a linked folder holds the link itself."""
     around = os.path.realpath(os.path.dirname(link))
     return os.path.commonpath([around, os.path.realpath(link)]) == os.path.realpath(link)
@@ -134,7 +134,7 @@ def _list_zip(file: File, window: Window, scratch: Path) -> Iterator[tuple[str, 
             raise DataError(f"{name}: an unusual compression: unpack the archive and give the folder")
         deflated = member.compress_type == zipfile.ZIP_DEFLATED
         if not _is_junk(member.filename):
-            found = File(
+            listed_file = File(
                 size=member.file_size,
                 place=file.path,
                 member=member.filename,
@@ -145,7 +145,7 @@ def _list_zip(file: File, window: Window, scratch: Path) -> Iterator[tuple[str, 
                 zip_header=True,
                 crc=member.CRC,
             )
-            yield member.filename, found
+            yield member.filename, listed_file
 
 
 def _list_tar(file: File, window: Window) -> Iterator[tuple[str, File]]:

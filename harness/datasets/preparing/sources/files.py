@@ -139,8 +139,8 @@ class Window(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         self._handle.seek(self.start + self._at)
-        wanted = max(0, min(len(buffer), self._size - self._at))
-        count = self._handle.readinto(memoryview(buffer)[:wanted])
+        length = max(0, min(len(buffer), self._size - self._at))
+        count = self._handle.readinto(memoryview(buffer)[:length])
         self._at += count
         return count
 

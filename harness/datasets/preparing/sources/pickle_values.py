@@ -168,7 +168,7 @@ class Names:
             "numpy.core.numeric._frombuffer": lambda raw, dtype, shape, order: Array(
                 shape, _dtype(dtype), order == "F", raw
             ),
-            "numpy.ndarray": _never,
+            "numpy.ndarray": _refuse_call,
             "numpy.dtype": DType,
             "_codecs.encode": self._encode,
             "builtins.bytes": self._bytes,
@@ -233,7 +233,7 @@ def _dtype(value: Any) -> np.dtype:
     return value.dtype
 
 
-def _never(*_: Any) -> Any:
+def _refuse_call(*_: Any) -> Any:
     raise Refused("calls what is no function")
 
 

@@ -64,7 +64,7 @@ def load(data: memoryview, where: str, scratch: Path | None = None) -> Any:
             return leaf.finish(scratch)
         raise Refused(f"holds a {type(leaf).__name__}, which is no value")
 
-    with _one_error(where):
+    with _translate_errors(where):
         return bounded(_Unpickler(*_rewritten(data)).load(), finish)
 
 
@@ -75,7 +75,7 @@ def images(data: memoryview, where: str) -> Iterator[bytes | memoryview]:
     Raises DataError as ``load``, and where the pickle is no list or has items that are no such strings.
     """
     there = items = 0
-    with _one_error(where):
+    with _translate_errors(where):
         _refuse_other_than_list(data)
         for piece in scan(data, SMALLEST_IMAGE, Stack()):
             if piece.code in (APPEND, APPENDS):
@@ -134,7 +134,7 @@ def _refuse_other_than_list(data: memoryview) -> None:
 
 
 @contextmanager
-def _one_error(where: str) -> Iterator[None]:
+def _translate_errors(where: str) -> Iterator[None]:
     try:
         yield
     except (Refused, TooMuch) as error:
