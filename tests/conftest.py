@@ -130,9 +130,16 @@ def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
     def run(observe: Callable[[Any], None] = lambda event: None, output: Path | None = None, **values: Any) -> Any:
         small = {
-            "dataset": ("tiny",), "methods": ("rfs",), "floors": False, "budget": 640, "episodes": 20, "queries": 5,
-            "device": "cpu", "precision": "32", "threads": 1,
-        }  # fmt: skip
+            "dataset": ("tiny",),
+            "methods": ("rfs",),
+            "floors": False,
+            "budget": 640,
+            "episodes": 20,
+            "queries": 5,
+            "device": "cpu",
+            "precision": "32",
+            "threads": 1,
+        }
         train, executor = values.pop("train", True), values.pop("executor", make_executor("inline", catalogue))
         plan = BenchPlan.model_validate({**small, **values})
         return bench(plan, catalogue, executor, output or tmp_path / "runs", tmp_path / "data", observe, train)

@@ -131,9 +131,14 @@ def against_bare_loop(backbones: list[str], hardware: Hardware, rounds: int) -> 
         reached = flops_an_image(backbone, hardware) * BATCH * steps / statistics.median(seconds["trainer"])
         speed = ratio(seconds["bare"], seconds["trainer"])
         rows.append(
-            (backbone, rate(seconds["bare"], steps), rate(seconds["trainer"], steps), f"{100 * speed:.1f} %",
-             f"{reached / 1e9:,.0f} GFLOP/s, {100 * reached / peak:.0f} % of {peak / 1e9:,.0f}")
-        )  # fmt: skip
+            (
+                backbone,
+                rate(seconds["bare"], steps),
+                rate(seconds["trainer"], steps),
+                f"{100 * speed:.1f} %",
+                f"{reached / 1e9:,.0f} GFLOP/s, {100 * reached / peak:.0f} % of {peak / 1e9:,.0f}",
+            )
+        )
     headers = ("backbone", "bare loop, images/s", "harness, images/s", "harness / bare", "of the matrix-product peak")
     return table(headers, rows)
 
@@ -170,10 +175,14 @@ def allocator(backbones: list[str], threads: str, rounds: int) -> str:
                 collected.setdefault(what, []).append(speed)
     plain, tuned = found["as it comes"], found["tuned"]
     rows = [
-        (what, f"{statistics.median(plain[what]):,.0f}", f"{statistics.median(tuned[what]):,.0f}",
-         f"{ratio(tuned[what], plain[what]):.2f}")
+        (
+            what,
+            f"{statistics.median(plain[what]):,.0f}",
+            f"{statistics.median(tuned[what]):,.0f}",
+            f"{ratio(tuned[what], plain[what]):.2f}",
+        )
         for what in plain
-    ]  # fmt: skip
+    ]
     return table(("work", "as it comes, images/s", "tuned, images/s", "times"), rows)
 
 

@@ -66,8 +66,10 @@ def bench(
     jobs = [job for table in tables for job in table.jobs]
     untrained = [] if train else [job for job in jobs if StageFolder(job.folder).trained is None]
     if untrained and len(untrained) == len(jobs):
-        raise RunsError(f"{jobs[0].name} seed {jobs[0].seed} is not trained in {output}, nor any other stage of the "
-                        "bench. Train them: harness bench")  # fmt: skip
+        raise RunsError(
+            f"{jobs[0].name} seed {jobs[0].seed} is not trained in {output}, nor any other stage of the "
+            "bench. Train them: harness bench"
+        )
     observe(BenchStarted(jobs))
     schedule = Schedule(tables, observe, {job.key for job in untrained})
     for job, outcome in executor.run(schedule.ready, lambda job, event: observe(JobEvent(job, event))):

@@ -23,9 +23,16 @@ if TYPE_CHECKING:
 
 
 def stage_jobs(
-    plan: BenchPlan, entry: Entry, seed: int, source: DataSource, dataset: Dataset, protocol: EpisodePlan,
-    machine: HardwareRequest, output: Path, catalogue: Catalogue,
-) -> Iterator[StageJob]:  # fmt: skip
+    plan: BenchPlan,
+    entry: Entry,
+    seed: int,
+    source: DataSource,
+    dataset: Dataset,
+    protocol: EpisodePlan,
+    machine: HardwareRequest,
+    output: Path,
+    catalogue: Catalogue,
+) -> Iterator[StageJob]:
     """The jobs of one method with one seed, each after its parent."""
     versions = tuple(catalogue.head(entry.head).versions) if entry.head else ()
     options = entry.options.model_dump(mode="json")
@@ -33,13 +40,17 @@ def stage_jobs(
     done: dict[str, StageJob] = {}
     for stage in entry.method.stages(entry.options):
         if stage.fit is not None and dataset.train is None:
-            raise HarnessError(f"{dataset.spec.name} has no base classes to train {entry.label} on: train on another "
-                               f"dataset, with --test-dataset {source.dataset}")  # fmt: skip
+            raise HarnessError(
+                f"{dataset.spec.name} has no base classes to train {entry.label} on: train on another "
+                f"dataset, with --test-dataset {source.dataset}"
+            )
         parent = done[stage.parent] if stage.parent else None
         selects = options.get("selection") == "best-val" and "selection" in stage.reads
         if selects and dataset.val is None:
-            raise HarnessError(f"{entry.label}.selection = best-val, but {dataset.spec.name} has no validation classes "
-                               f"to select on: --set {entry.label}.selection=last")  # fmt: skip
+            raise HarnessError(
+                f"{entry.label}.selection = best-val, but {dataset.spec.name} has no validation classes "
+                f"to select on: --set {entry.label}.selection=last"
+            )
         identity = StageIdentity(
             method=entry.method.name,
             stage=stage.name,
@@ -77,9 +88,12 @@ def stage_jobs(
 
 def _pixels(spec: DatasetSpec) -> Mapping[str, Any]:
     return {
-        "image_size": spec.image_size, "channels": spec.channels, "mean": list(spec.mean), "std": list(spec.std),
+        "image_size": spec.image_size,
+        "channels": spec.channels,
+        "mean": list(spec.mean),
+        "std": list(spec.std),
         "augmentation": asdict(spec.augmentation),
-    }  # fmt: skip
+    }
 
 
 def _file_digest(path: Path) -> str:

@@ -27,8 +27,9 @@ def validated(values: Mapping[str, Any]) -> BenchPlan:
     if plan.train_on == "trainval" and "best-val" in _selections(plan):
         raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
     if plan.score_on == "val" and (plan.train_on != "train" or plan.test_dataset is not None):
-        raise HarnessError("--score-on val scores on the dataset's own validation classes: drop --train-on trainval "
-                           "and --test-dataset")  # fmt: skip
+        raise HarnessError(
+            "--score-on val scores on the dataset's own validation classes: drop --train-on trainval and --test-dataset"
+        )
     return plan
 
 

@@ -107,9 +107,11 @@ def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, r
     episodes = protocol.sample(source.scored(dataset))
     machine = HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices)
     jobs = [
-        job for seed in plan.seeds for entry in table_entries
+        job
+        for seed in plan.seeds
+        for entry in table_entries
         for job in stage_jobs(plan, entry, seed, source, dataset, protocol, machine, output, catalogue)
-    ]  # fmt: skip
+    ]
     table = BenchTable(source, dataset, episodes, table_entries, jobs, {}, plan.rows)
     return replace(table, jobs=_needed(table))
 

@@ -48,8 +48,10 @@ def prepare(
     if (source is None) == (not download):
         raise HarnessError(f"give either --source PATH or --download. {spec.obtain}")
     if download and swap_channels:
-        raise HarnessError("--bgr is for arrays that somebody has written with --source; what --download fetches is "
-                           "red, green, blue: drop --bgr")  # fmt: skip
+        raise HarnessError(
+            "--bgr is for arrays that somebody has written with --source; what --download fetches is "
+            "red, green, blue: drop --bgr"
+        )
     with _bar(f"preparing {spec.name}") as (progress, say):
         request = PrepareRequest(
             root=data_root(root),

@@ -36,13 +36,21 @@ class Display:
         self._catalogue = catalogue
         self._console = error_console()
         self._stages = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=self._console, disable=not self._console.is_terminal,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
         self._training = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[activity]}"), TimeRemainingColumn(),
-            console=self._console, disable=not self._console.is_terminal,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[activity]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
         self._live: Any = None
         self._all: TaskID | None = None
         self._bars: dict[StageJob, TaskID] = {}  # of the jobs under way
@@ -89,9 +97,14 @@ class Display:
             self._training.update(self._bars[job], completed=event.done, total=event.total, activity=activity)
         elif isinstance(event, EpochDone):
             self._catalogue.notify(
-                "harness_epoch_done", self._say,
-                label=job.label, stage=job.stage, seed=job.seed, epoch=event.epoch, metrics=event.metrics,
-            )  # fmt: skip
+                "harness_epoch_done",
+                self._say,
+                label=job.label,
+                stage=job.stage,
+                seed=job.seed,
+                epoch=event.epoch,
+                metrics=event.metrics,
+            )
 
     def _show_job_done(self, job: StageJob, event: JobDone) -> None:
         if job in self._bars:
@@ -105,9 +118,13 @@ class Display:
             for mark in stage_marks(event.outcome, job.seed):
                 self._say(f"{_title(job)}: {mark.reason}")
         self._catalogue.notify(
-            "harness_stage_done", self._say,
-            label=job.label, stage=job.stage, seed=job.seed, result=event.outcome,
-        )  # fmt: skip
+            "harness_stage_done",
+            self._say,
+            label=job.label,
+            stage=job.stage,
+            seed=job.seed,
+            result=event.outcome,
+        )
 
     def _say(self, text: str) -> None:
         self._console.print(printable(text))

@@ -238,9 +238,13 @@ class Work:
                 probe.bind(("127.0.0.1", 0))
                 self.port = int(probe.getsockname()[1])
         os.environ.update(
-            RANK=str(self.rank), LOCAL_RANK=str(self.rank), NODE_RANK="0", WORLD_SIZE=str(self.job.machine.devices),
-            MASTER_ADDR="127.0.0.1", MASTER_PORT=str(self.port),
-        )  # fmt: skip
+            RANK=str(self.rank),
+            LOCAL_RANK=str(self.rank),
+            NODE_RANK="0",
+            WORLD_SIZE=str(self.job.machine.devices),
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(self.port),
+        )
         if self.rank == 0:
             self.emit(RanksNeeded(self.port))
 

@@ -46,6 +46,13 @@ def requirements(
                 have = f"{n_episodes} x {n_seeds}"
                 if n_episodes < bench.plan.episodes:
                     have += ", all there are"
-                lines.append({"dataset": table.dataset, "row": row, "setting": str(spec),
-                              "measured (episodes x seeds)": have, **needed})  # fmt: skip
+                lines.append(
+                    {
+                        "dataset": table.dataset,
+                        "row": row,
+                        "setting": str(spec),
+                        "measured (episodes x seeds)": have,
+                        **needed,
+                    }
+                )
     return lines

@@ -44,13 +44,19 @@ def published_numbers() -> tuple[Published, ...]:
     text = resources.files("harness.reports").joinpath("published.csv").read_text(encoding="utf-8")
     return tuple(
         Published(
-            line["dataset"], line["method"], line["row"], line["installed_backbone"],
+            line["dataset"],
+            line["method"],
+            line["row"],
+            line["installed_backbone"],
             EpisodeSpec(int(line["n_way"]), int(line["k_shot"])),
-            float(line["accuracy"]) / 100, float(line["ci95"]) / 100, line["source"],
-            line["train_on"], tuple(line["presets"].split()),
+            float(line["accuracy"]) / 100,
+            float(line["ci95"]) / 100,
+            line["source"],
+            line["train_on"],
+            tuple(line["presets"].split()),
         )
         for line in csv.DictReader(text.splitlines())
-    )  # fmt: skip
+    )
 
 
 def without_numbers(report: Report) -> list[str]:
@@ -97,15 +103,24 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
         *(["another head"] if plan.classifier != "native" or plan.transform or plan.views else []),
     ]
     return [
-        replace(row, cells={spec: replace(cell, published=tuple(
-            verdict(number, row, cell, [*_own_obstacles(row, number, table.train_on), *obstacles])
-            for number in published_numbers()
-            if (number.dataset, number.row) == (table.dataset, f"{row.method}/{row.stage}")
-            and (number.spec.n_way, number.spec.k_shot) == (spec.n_way, spec.k_shot)
-            and not spec.dirichlet
-        )) for spec, cell in row.cells.items()})
+        replace(
+            row,
+            cells={
+                spec: replace(
+                    cell,
+                    published=tuple(
+                        verdict(number, row, cell, [*_own_obstacles(row, number, table.train_on), *obstacles])
+                        for number in published_numbers()
+                        if (number.dataset, number.row) == (table.dataset, f"{row.method}/{row.stage}")
+                        and (number.spec.n_way, number.spec.k_shot) == (spec.n_way, spec.k_shot)
+                        and not spec.dirichlet
+                    ),
+                )
+                for spec, cell in row.cells.items()
+            },
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _own_obstacles(row: Row, number: Published, train_on: str) -> list[str]:

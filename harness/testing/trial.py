@@ -81,11 +81,22 @@ class Trial:
         preset = "quick" if "quick" in self._spec.presets else next(iter(self._spec.presets), "")
         test = self._data.test
         plan = BenchPlan(
-            methods=(self._spec.name,), floors=False, dataset=(self._data.spec.name,), preset=preset,
-            backbone="conv4" if self._spec.uses_backbone else None, way=(min(5, test.n_classes) if test else 5,),
-            shots=(1,), queries=4, episodes=6, seeds=tuple(seeds), device="cpu", precision="32", threads=1,
-            budget=IMAGES, set={f"{self._spec.name}.{option}": value for option, value in self._options.items()},
-        )  # fmt: skip
+            methods=(self._spec.name,),
+            floors=False,
+            dataset=(self._data.spec.name,),
+            preset=preset,
+            backbone="conv4" if self._spec.uses_backbone else None,
+            way=(min(5, test.n_classes) if test else 5,),
+            shots=(1,),
+            queries=4,
+            episodes=6,
+            seeds=tuple(seeds),
+            device="cpu",
+            precision="32",
+            threads=1,
+            budget=IMAGES,
+            set={f"{self._spec.name}.{option}": value for option, value in self._options.items()},
+        )
         executor = _Executor(self._catalogue, interrupt)
         bench(plan, self._catalogue, executor, self._folder / name, self._folder)
         self._jobs = executor.jobs if name == "first" else self._jobs

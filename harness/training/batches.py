@@ -61,10 +61,12 @@ class EpisodicBatches:
             )
         by_class = np.split(np.argsort(split.labels, kind="stable"), np.cumsum(counts)[:-1])
         episodes = [
-            [generator.choice(by_class[label], each, replace=False) for label in
-             generator.choice(split.n_classes, self.n_way, replace=False)]
+            [
+                generator.choice(by_class[label], each, replace=False)
+                for label in generator.choice(split.n_classes, self.n_way, replace=False)
+            ]
             for _ in range(self.per_epoch)
-        ]  # fmt: skip
+        ]
         return np.array(episodes).reshape(self.per_epoch, self.size)
 
 

@@ -165,9 +165,9 @@ def _run_trials(
             settings[str(OptionName(trial.label, OptionName.parse(name).option))] = value
         row = RowName.parse(_row(search, _entry(plan, values, catalogue)))
         rows.append(str(RowName(trial.label, row.stage)))
-    together = plan.model_copy(update={
-        "methods": tuple(methods), "set": settings, "rows": tuple(map(glob.escape, rows))
-    })  # fmt: skip
+    together = plan.model_copy(
+        update={"methods": tuple(methods), "set": settings, "rows": tuple(map(glob.escape, rows))}
+    )
 
     def pass_on(event: Any) -> None:
         if not isinstance(event, BenchStarted):  # the search is the work to be done, not one of its benches

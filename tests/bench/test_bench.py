@@ -43,13 +43,22 @@ def test_every_stage_has_a_row_scored_on_the_same_episodes(run_bench):
     record = run_bench(methods=("rfs", "skd", "protonet"), floors=True, set=dict(PROTO))
     stages = record.tables[0].stages
     assert [stage.row for stage in stages] == [
-        "pixels", "untrained", "rfs/simple", "rfs/distill-1", "skd/gen0", "skd/gen1", "protonet",
-    ]  # fmt: skip
+        "pixels",
+        "untrained",
+        "rfs/simple",
+        "rfs/distill-1",
+        "skd/gen0",
+        "skd/gen1",
+        "protonet",
+    ]
     assert all(stage.failure is None for stage in stages)
     kinds = record.tables[0].episodes
     assert [(kind.target, kind.k_shot) for kind in kinds] == [
-        ("closed", 1), ("closed", 5), ("open", 1), ("open", 5),
-    ]  # fmt: skip
+        ("closed", 1),
+        ("closed", 5),
+        ("open", 1),
+        ("open", 5),
+    ]
 
 
 class Backwards:

@@ -19,12 +19,22 @@ from harness.reports.build import build_report
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 PLANS = sorted(FOLDER.glob("*/*.toml"))
 PAPER = {
-    "cifar-fs": "CIFAR-FS", "fc100": "FC100", "mini-imagenet": "miniImageNet", "tiered-imagenet": "tieredImageNet",
-}  # fmt: skip
+    "cifar-fs": "CIFAR-FS",
+    "fc100": "FC100",
+    "mini-imagenet": "miniImageNet",
+    "tiered-imagenet": "tieredImageNet",
+}
 SMALL = {
-    "dataset": ("tiny",), "backbone": "conv4", "budget": 320, "episodes": 20, "queries": 5, "seeds": (0,),
-    "device": "cpu", "precision": "32", "threads": 1,
-}  # fmt: skip
+    "dataset": ("tiny",),
+    "backbone": "conv4",
+    "budget": 320,
+    "episodes": 20,
+    "queries": 5,
+    "seeds": (0,),
+    "device": "cpu",
+    "precision": "32",
+    "threads": 1,
+}
 
 
 def marked(path):
@@ -99,9 +109,18 @@ def test_a_paper_plan_runs_end_to_end(run_plan):
     }
     rows, trained = run_plan("paper/cifar-fs.toml", **small)
     assert rows == [
-        "pixels", "untrained", "rfs/simple", "rfs/distill-1", "rfs/distill-2", "skd/gen0", "skd/gen1",
-        "skd-code/gen0", "skd-code/gen1", "protonet", "protonet-5-shot",
-    ]  # fmt: skip
+        "pixels",
+        "untrained",
+        "rfs/simple",
+        "rfs/distill-1",
+        "rfs/distill-2",
+        "skd/gen0",
+        "skd/gen1",
+        "skd-code/gen0",
+        "skd-code/gen1",
+        "protonet",
+        "protonet-5-shot",
+    ]
     assert trained["skd-gen0"] == 2  # the code's has another DropBlock
     assert trained["skd-gen1"] == trained["protonet-protonet"] == 2
 
@@ -137,16 +156,25 @@ def test_the_recipes_of_paper_and_code_differ_in_gen0_by_dropblock_alone(run_pla
 
 
 def test_a_sweep_over_two_options_has_every_combination(catalogue):
-    plan = BenchPlan(methods=("mine=rfs",), floors=False, set={"mine.temperature": 3, "mine.ce_weight": 0.1},
-                     sweep={"mine.temperature": (2, 4), "mine.decay_at": ([1], [1, 2])})  # fmt: skip
+    plan = BenchPlan(
+        methods=("mine=rfs",),
+        floors=False,
+        set={"mine.temperature": 3, "mine.ce_weight": 0.1},
+        sweep={"mine.temperature": (2, 4), "mine.decay_at": ([1], [1, 2])},
+    )
     found = entries(plan, "tiny", catalogue)
     assert [entry.label for entry in found] == [
-        "mine temperature=2 decay_at=1", "mine temperature=2 decay_at=1,2",
-        "mine temperature=4 decay_at=1", "mine temperature=4 decay_at=1,2",
-    ]  # fmt: skip
+        "mine temperature=2 decay_at=1",
+        "mine temperature=2 decay_at=1,2",
+        "mine temperature=4 decay_at=1",
+        "mine temperature=4 decay_at=1,2",
+    ]
     assert [(entry.options.temperature, entry.options.decay_at) for entry in found] == [
-        (2, (1,)), (2, (1, 2)), (4, (1,)), (4, (1, 2)),
-    ]  # fmt: skip
+        (2, (1,)),
+        (2, (1, 2)),
+        (4, (1,)),
+        (4, (1, 2)),
+    ]
     assert {entry.options.ce_weight for entry in found} == {0.1}
     assert set(found[0].changed) == {"temperature", "ce_weight", "decay_at"}
     assert found[0].changed_for("simple") == ["decay_at"]  # the other two weigh a distillation

@@ -22,8 +22,11 @@ def harness(tmp_path):
     def run(*arguments, **environment):
         return subprocess.run(
             [sys.executable, "-m", "harness.cli.main", *arguments],
-            cwd=tmp_path, env={**os.environ, "COLUMNS": "120", **environment}, text=True, capture_output=True,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "120", **environment},
+            text=True,
+            capture_output=True,
+        )
 
     return run
 
@@ -215,8 +218,11 @@ def test_a_report_goes_where_it_is_sent(harness, tmp_path):
 def test_an_ended_bench_says_how_to_go_on(tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "harness.cli.main", "bench", "--methods", "rfs", "--device", "cpu", "--threads", "1"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not list(tmp_path.glob("runs/stages/*/rfs-simple*/identity.json")):  # it trains
         assert process.poll() is None
         time.sleep(0.05)

@@ -42,8 +42,11 @@ def harness(tmp_path):
         path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
         return subprocess.run(
             [sys.executable, "-m", "harness.cli.main", *arguments],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, text=True, capture_output=True,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            text=True,
+            capture_output=True,
+        )
 
     return run
 
@@ -89,8 +92,11 @@ def test_the_tests_of_the_scaffold_pass(tmp_path):
     folder = write_method("tilt", tmp_path)
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, text=True, capture_output=True,
-    )  # fmt: skip
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        text=True,
+        capture_output=True,
+    )
     assert result.returncode == 0, result.stdout
     assert "2 passed" in result.stdout
 
@@ -181,8 +187,10 @@ def test_the_page_on_adding_a_method_runs_as_it_stands(harness, tmp_path):
     page = blocks("adding_a_method.md")
     files = {block["file"]: block["code"] for block in page if block["file"]}
     assert sorted(files) == [
-        "harness-sphere/harness_sphere.py", "harness-sphere/pyproject.toml", "harness-sphere/test_harness_sphere.py",
-    ]  # fmt: skip
+        "harness-sphere/harness_sphere.py",
+        "harness-sphere/pyproject.toml",
+        "harness-sphere/test_harness_sphere.py",
+    ]
     for name, code in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(code)

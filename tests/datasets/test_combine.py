@@ -31,10 +31,25 @@ def dataset(name: str, first: int = 0, size: int = 4) -> Dataset:
 
 @pytest.mark.parametrize(
     "index",
-    [0, 5, -1, np.int64(7), slice(2, 9), slice(None, None, -2), slice(3, 3), np.array([8, 0, 8, 3]), np.array([-1, 0]),
-     np.array([], dtype=np.int64), np.array([[1, 8], [2, 3]]), np.arange(10) % 3 == 0, [1, 2, 9], (slice(1, 8), 0),
-     (np.array([9, 1]), slice(None), 1), (3, 2)],
-)  # fmt: skip
+    [
+        0,
+        5,
+        -1,
+        np.int64(7),
+        slice(2, 9),
+        slice(None, None, -2),
+        slice(3, 3),
+        np.array([8, 0, 8, 3]),
+        np.array([-1, 0]),
+        np.array([], dtype=np.int64),
+        np.array([[1, 8], [2, 3]]),
+        np.arange(10) % 3 == 0,
+        [1, 2, 9],
+        (slice(1, 8), 0),
+        (np.array([9, 1]), slice(None), 1),
+        (3, 2),
+    ],
+)
 def test_joined_images_index_as_the_joined_array_does(index: object) -> None:
     rng = np.random.default_rng(0)
     parts = [rng.integers(0, 256, (n, 4, 4, 3), dtype=np.uint8) for n in (3, 1, 6)]

@@ -49,8 +49,10 @@ def pets(tmp_path: Path) -> Path:
 def test_three_folders_are_three_splits(pets: Path) -> None:
     dataset = opened(pets)
     assert [(split.name, split.class_names) for split in dataset.splits] == [
-        ("train", ("cat", "dog")), ("val", ("eel",)), ("test", ("fox",)),
-    ]  # fmt: skip
+        ("train", ("cat", "dog")),
+        ("val", ("eel",)),
+        ("test", ("fox",)),
+    ]
     assert dataset.train is not None
     assert dataset.train.images.shape == (7, 16, 16, 3)
     assert np.bincount(dataset.train.labels).tolist() == [3, 4]

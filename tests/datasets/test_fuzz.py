@@ -176,11 +176,28 @@ def test_a_damaged_source_is_one_error_and_leaves_nothing(
 def test_values_of_a_wrong_kind_are_one_error(key: str, originals: dict[str, Path], tmp_path: Path) -> None:
     """Every value of every pickle replaced by values of other kinds."""
     wrong: list[Any] = [
-        None, 7, "text", b"bytes", [], {}, (), [None], [[1, 2]], {"a": 1}, {"n01": "x"}, {"n01": [0.5]}, np.zeros(3),
-        np.zeros((2, 4, 4, 3), np.float64), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 4, 3), np.uint8),
+        None,
+        7,
+        "text",
+        b"bytes",
+        [],
+        {},
+        (),
+        [None],
+        [[1, 2]],
+        {"a": 1},
+        {"n01": "x"},
+        {"n01": [0.5]},
+        np.zeros(3),
+        np.zeros((2, 4, 4, 3), np.float64),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 4, 3), np.uint8),
         [2**70] * 4,
-        np.array(["a", "b"]), np.array([1, 2, 3, 4], dtype=np.uint64), [-1] * 4, np.zeros((4, 4, 4, 3), dtype=">u2"),
-    ]  # fmt: skip
+        np.array(["a", "b"]),
+        np.array([1, 2, 3, 4], dtype=np.uint64),
+        [-1] * 4,
+        np.zeros((4, 4, 4, 3), dtype=">u2"),
+    ]
     tried = 0
     for name in ("official pickles", "split pickles", "mini cache", "PNG pickles", "npz"):
         for path in sorted(file for file in originals[name].rglob("*") if file.is_file() and file.suffix != ".npz"):

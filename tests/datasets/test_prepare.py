@@ -173,9 +173,11 @@ def test_omniglot_is_split_by_characters_small_grey_and_inverted(tmp_path: Path)
     paper = Image.new("1", (105, 105), 1)
     paper.paste(0, (40, 10, 60, 90))  # a black stroke
     for part, character in (
-        ("images_background", "Latin/character03"), ("images_background", "Armenian/character41"),
-        ("images_evaluation", "Gurmukhi/character42"), ("images_background", "Gurmukhi/character41"),
-    ):  # fmt: skip
+        ("images_background", "Latin/character03"),
+        ("images_background", "Armenian/character41"),
+        ("images_evaluation", "Gurmukhi/character42"),
+        ("images_background", "Gurmukhi/character41"),
+    ):
         folder = tmp_path / "source" / part / character
         folder.mkdir(parents=True)
         for number in range(2):

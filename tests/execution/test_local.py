@@ -12,10 +12,7 @@ import pytest
 from harness.common.errors import HarnessError, UnknownName
 from harness.execution.factory import make_executor
 
-FLAGS = [
-    "--no-floors", "--budget", "images=3200", "--episodes", "50", "--queries", "5",
-    "--device", "cpu", "--precision", "32", "--threads", "1",
-]  # fmt: skip
+FLAGS = "--no-floors --budget images=3200 --episodes 50 --queries 5 --device cpu --precision 32 --threads 1".split()
 RFS = ["--methods", "rfs", "--set", "rfs.generations=0", "--set", "rfs.learning_rate=0.01"]
 PROTONET = ["--methods", "protonet", "--set", "protonet.train_way=8"]
 
@@ -23,8 +20,9 @@ PROTONET = ["--methods", "protonet", "--set", "protonet.train_way=8"]
 def run(folder, *flags):
     return subprocess.run(
         [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, "--output", str(folder), *flags],
-        text=True, capture_output=True,
-    )  # fmt: skip
+        text=True,
+        capture_output=True,
+    )
 
 
 def losses(folder):

@@ -14,17 +14,20 @@ from tests.helpers.bench import weights
 
 ray = pytest.importorskip("ray", reason="needs fsl-harness[ray]")
 
-FLAGS = [
-    "--methods", "rfs,skd", "--no-floors", "--budget", "images=2560", "--episodes", "20", "--queries", "5", "--shots",
-    "1", "--device", "cpu", "--precision", "32", "--threads", "1",
-]  # fmt: skip
+FLAGS = (
+    "--methods rfs,skd --no-floors --budget images=2560 --episodes 20 --queries 5 "
+    "--shots 1 --device cpu --precision 32 --threads 1"
+).split()
 
 
 def run(folder, *flags, **environment):
     return subprocess.run(
         [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, "--output", "runs", *flags],
-        text=True, capture_output=True, cwd=folder, env={**os.environ, "RAY_ADDRESS": "", **environment},
-    )  # fmt: skip
+        text=True,
+        capture_output=True,
+        cwd=folder,
+        env={**os.environ, "RAY_ADDRESS": "", **environment},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +101,13 @@ def test_a_job_whose_node_dies_goes_on_elsewhere(tmp_path):
         flags = ["--methods", "rfs", "--set", "rfs.generations=0", "--seeds", "0,1", "--budget", "images=7680"]
         command = [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, *flags, "--executor", "ray"]
         with subprocess.Popen(
-            [*command, "--output", "runs"], text=True, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [*command, "--output", "runs"],
+            text=True,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "RAY_ADDRESS": cluster.address},
-        ) as bench:  # fmt: skip
+        ) as bench:
             while bench.poll() is None and len(list(tmp_path.glob("runs/stages/*/*/identity.json"))) < 2:
                 time.sleep(0.05)
             cluster.remove_node(second, allow_graceful=False)

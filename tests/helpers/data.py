@@ -126,9 +126,11 @@ def png_pickles(root: Path, images: Images, classes: ClassList, item: Callable[[
         pngs = [as_item(encode(image)) for each in members for image in images[each.name]]
         labels = np.concatenate([[label] * len(images[each.name]) for label, each in enumerate(members)])
         table = {
-            "label_specific": labels.astype(np.int64), "label_general": labels * 0,
-            "label_specific_str": [each.title for each in members], "label_general_str": ["thing"],
-        }  # fmt: skip
+            "label_specific": labels.astype(np.int64),
+            "label_general": labels * 0,
+            "label_specific_str": [each.title for each in members],
+            "label_general_str": ["thing"],
+        }
         (folder / f"{split}_images_png.pkl").write_bytes(pickle.dumps(pngs, protocol=2))
         (folder / f"{split}_labels.pkl").write_bytes(pickle.dumps(table, protocol=2))
     (folder / "synsets.txt").write_text("".join(f"{each.name}\n" for each in classes.classes))

@@ -90,11 +90,24 @@ class Bench:
                     scores.append(digest([key, some.fingerprint]))
                     folder.save_score(scores[-1], score, 1.0, scored_under)
             fields = {
-                "label": label, "method": label, "stage": stage or label, "row": name, "preset": "paper", "changed": (),
-                "floor": False, "transductive": False, "backbone": "resnet12", "head": Head("cosine"), "options": {},
-                "seed": seed, "key": key, "parent": digest([parent, seed]) if parent else None,
-                "folder": str(folder.path.relative_to(self.output)), "scores": tuple(scores), "failure": failure,
-            }  # fmt: skip
+                "label": label,
+                "method": label,
+                "stage": stage or label,
+                "row": name,
+                "preset": "paper",
+                "changed": (),
+                "floor": False,
+                "transductive": False,
+                "backbone": "resnet12",
+                "head": Head("cosine"),
+                "options": {},
+                "seed": seed,
+                "key": key,
+                "parent": digest([parent, seed]) if parent else None,
+                "folder": str(folder.path.relative_to(self.output)),
+                "scores": tuple(scores),
+                "failure": failure,
+            }
             self.stages.append(StageRecord(**{**fields, **about}))
         return self
 

@@ -107,9 +107,11 @@ def test_protonet_fits_one_episode(noise):
     """Five images a class and episodes of five a class: each step sees the same images."""
     some = np.concatenate([np.arange(SHOT + QUERY) + 24 * label for label in range(WAY)])
     train = replace(
-        noise.train, images=noise.train.images[some], labels=noise.train.labels[some],
+        noise.train,
+        images=noise.train.images[some],
+        labels=noise.train.labels[some],
         class_names=noise.train.class_names[:WAY],
-    )  # fmt: skip
+    )
     fitted = Fitted(replace(noise, train=train), epochs=5, episodes_per_epoch=20)
     assert fitted.trainer.history[-1]["loss"] < 0.05 * fitted.losses["loss"]
 

@@ -56,9 +56,11 @@ def one_batch(plain):
     """Sixteen images of four classes."""
     some = np.concatenate([np.arange(4) + 24 * label for label in range(4)])
     train = replace(
-        plain.train, images=plain.train.images[some], labels=plain.train.labels[some],
+        plain.train,
+        images=plain.train.images[some],
+        labels=plain.train.labels[some],
         class_names=plain.train.class_names[:4],
-    )  # fmt: skip
+    )
     return replace(plain, train=train)
 
 
@@ -196,9 +198,14 @@ def test_the_learning_rate_that_is_applied_is_torchs(plain, schedule, in_images)
     length = {"epochs": 90, "images": 120 * B} if in_images else {"epochs": 10}
     milestones = (45, 60, 75) if in_images else (5, 7, 8)
     options = TrainingOptions(
-        **length, batch_size=B, learning_rate=0.05, momentum=0.0, weight_decay=0.0, schedule=schedule,
+        **length,
+        batch_size=B,
+        learning_rate=0.05,
+        momentum=0.0,
+        weight_decay=0.0,
+        schedule=schedule,
         decay_at=milestones,
-    )  # fmt: skip
+    )
     network = Drift()
     Trainer(plain.train, plain.spec, HARDWARE, seed=1).run(network, lambda n, b: {"loss": n(b.images)}, options)
     positions = [*network.seen, float(network.weight.detach())]

@@ -197,9 +197,11 @@ def one_batch(plain):
     """Sixteen images of four classes."""
     some = np.concatenate([np.arange(4) + 24 * label for label in range(4)])
     train = replace(
-        plain.train, images=plain.train.images[some], labels=plain.train.labels[some],
+        plain.train,
+        images=plain.train.images[some],
+        labels=plain.train.labels[some],
         class_names=plain.train.class_names[:4],
-    )  # fmt: skip
+    )
     return replace(plain, train=train)
 
 

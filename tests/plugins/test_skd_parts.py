@@ -142,8 +142,12 @@ RECIPES = [
 def test_presets_hold_the_published_lengths(preset, dataset, epochs, decay, gen1_epochs, gen1_decay, beta):
     options = resolve(SKD, preset, dataset)
     assert (options.epochs, options.decay_at, options.gen1_epochs, options.gen1_decay_at, options.beta) == (
-        epochs, decay, gen1_epochs, gen1_decay, beta,
-    )  # fmt: skip
+        epochs,
+        decay,
+        gen1_epochs,
+        gen1_decay,
+        beta,
+    )
     assert (options.optimiser, options.learning_rate, options.momentum) == ("sgd", 0.05, 0.9)
     assert options.weight_decay == 5e-4
     assert (options.batch_size, options.schedule, options.decay_factor, options.alpha) == (64, "step", 0.1, 2.0)

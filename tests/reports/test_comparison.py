@@ -187,7 +187,14 @@ def test_protonet_is_compared_with_the_numbers_of_its_training_episodes(runs, tr
     """The paper trains 1-shot and 5-shot episodes for its 1-shot and 5-shot numbers, on train and val."""
     bench = runs(dataset="miniImageNet", seeds=(0, 1, 2), train_on=train_on)
     bench.add("protonet", (0.49, 0.50, 0.48), preset=preset, backbone="conv4")
-    bench.add("protonet-5=protonet", (0.68, 0.69, 0.67), preset=preset, backbone="conv4", method="protonet",
-              stage="protonet", row="five")  # fmt: skip
+    bench.add(
+        "protonet-5=protonet",
+        (0.68, 0.69, 0.67),
+        preset=preset,
+        backbone="conv4",
+        method="protonet",
+        stage="protonet",
+        row="five",
+    )
     assert published_for(bench, "protonet", 1)[1].published[0].text.startswith(one_shot)
     assert published_for(bench, "five", 5)[1].published[0].text.startswith(five_shot)

@@ -21,10 +21,14 @@ def test_csv_has_a_line_for_each_row_setting_and_interval(runs):
     lines = list(csv.DictReader(io.StringIO(bench.text("csv"))))
     keys = [(line["method"], line["k_shot"], line["interval"]) for line in lines]
     assert keys == [
-        *((name, k, interval) for name in ("rfs/simple", "skd/gen0") for k in ("1", "5")
-          for interval in ("closed", "open", "class")),
+        *(
+            (name, k, interval)
+            for name in ("rfs/simple", "skd/gen0")
+            for k in ("1", "5")
+            for interval in ("closed", "open", "class")
+        ),
         ("bad/x", "", ""),
-    ]  # fmt: skip
+    ]
     first = lines[0]
     assert {line["dirichlet"] for line in lines[:-1]} == {"0.0"}
     assert float(first["accuracy"]) == pytest.approx(closed(bench, "rfs/simple").mean())
@@ -151,8 +155,16 @@ def test_html_has_the_tables_the_figures_and_the_conditions(runs):
     page = Page(bench.text("html", published=True))
     assert page.open == []
     text = " ".join(" ".join(page.texts).split())
-    for words in ("Differences from rfs/simple", "Published numbers", "71.50 ± 0.80", "Cost", "1,000", "bench abc123",
-                  "Paired differences from rfs/simple on open episodes", "new images of these classes"):  # fmt: skip
+    for words in (
+        "Differences from rfs/simple",
+        "Published numbers",
+        "71.50 ± 0.80",
+        "Cost",
+        "1,000",
+        "bench abc123",
+        "Paired differences from rfs/simple on open episodes",
+        "new images of these classes",
+    ):
         assert words in text, words
     row = bench.report().tables[0].rows[0].cells[SPECS[0]].intervals
     for interval in row.values():
@@ -208,8 +220,12 @@ def test_a_real_bench_is_reported_in_every_format(run_bench, tmp_path, catalogue
     record = run_bench(methods=("pixels", "untrained"), floors=False, baseline="pixels")
     report = build_report([(tmp_path / "runs", record)])
     for form, words in {
-        "markdown": "| pixels ", "csv": "untrained,", "json": '"name": "pixels"', "latex": "\\toprule", "html": "<svg",
-    }.items():  # fmt: skip
+        "markdown": "| pixels ",
+        "csv": "untrained,",
+        "json": '"name": "pixels"',
+        "latex": "\\toprule",
+        "html": "<svg",
+    }.items():
         assert words in catalogue.reporter(form).render(report)
 
 

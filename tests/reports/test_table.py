@@ -34,8 +34,11 @@ def test_costs_include_the_stages_that_a_row_was_trained_from(runs):
     cells = bench.cells()
     assert cells["skd/gen0"]["images seen"] == "1,000"
     assert [cells["skd/gen1"][name] for name in ("images seen", "training", "TFLOP", "memory")] == [
-        "1,234", "2 min 05 s", "30.0", "3,072 MiB",
-    ]  # fmt: skip
+        "1,234",
+        "2 min 05 s",
+        "30.0",
+        "3,072 MiB",
+    ]
 
 
 def test_costs_are_means_over_seeds(runs):
@@ -153,10 +156,13 @@ def test_the_same_runs_give_the_same_bytes_in_every_process(runs):
     one, other = (
         subprocess.run(
             [sys.executable, "-c", RENDER, str(bench.output)],
-            env={**os.environ, "PYTHONHASHSEED": seed}, text=True, capture_output=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            text=True,
+            capture_output=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
-    )  # fmt: skip
+    )
     assert len(one.splitlines()) == 5
     assert one == other
 
@@ -183,6 +189,11 @@ def test_signs_in_names_do_not_break_the_table(runs):
 
 def test_durations_and_p_values_are_short():
     assert [duration(s) for s in (0.4, 99.4, 100, 3599, 6000, 90000)] == [
-        "0 s", "99 s", "1 min 40 s", "59 min 59 s", "1 h 40 min", "25 h 00 min",
-    ]  # fmt: skip
+        "0 s",
+        "99 s",
+        "1 min 40 s",
+        "59 min 59 s",
+        "1 h 40 min",
+        "25 h 00 min",
+    ]
     assert [p_value(p) for p in (1.0, 0.0499, 0.001, 0.00099)] == ["1.000", "0.050", "0.001", "< 0.001"]

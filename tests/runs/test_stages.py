@@ -64,8 +64,11 @@ def test_killed_between_epochs_it_ends_with_the_same_weights(run_bench, tmp_path
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "killed")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     for _ in range(2):

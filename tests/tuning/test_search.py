@@ -26,9 +26,15 @@ from tests.helpers.bench import happened
 
 BETA = {"skd.beta": Range(0.025, 0.5)}
 SMALL = {
-    "dataset": ("tiny",), "methods": ("skd",), "budget": 640, "episodes": 20, "queries": 5, "device": "cpu",
-    "precision": "32", "threads": 1,
-}  # fmt: skip
+    "dataset": ("tiny",),
+    "methods": ("skd",),
+    "budget": 640,
+    "episodes": 20,
+    "queries": 5,
+    "device": "cpu",
+    "precision": "32",
+    "threads": 1,
+}
 
 
 @pytest.fixture

@@ -120,11 +120,20 @@ def _read(source: Source, request: DataRequest) -> tuple[ClassList, Reading]:
     others = {place: len(files) for place, files in places.items() if place not in split_of}
     if others:
         first = "/".join(filter(None, next(iter(others))))
-        log.warning("%s: %s images in %s folders of no split are left out, %s first", source.path,
-                    f"{sum(others.values()):,}", len(others), first)  # fmt: skip
+        log.warning(
+            "%s: %s images in %s folders of no split are left out, %s first",
+            source.path,
+            f"{sum(others.values()):,}",
+            len(others),
+            first,
+        )
     if bare := _without_images(source, places):
-        log.warning("%s: %s class folders hold no image that can be read and are left out, %s first", source.path,
-                    len(bare), bare[0])  # fmt: skip
+        log.warning(
+            "%s: %s class folders hold no image that can be read and are left out, %s first",
+            source.path,
+            len(bare),
+            bare[0],
+        )
     listed = ClassList(ListedClass(split, name) for (_, name), split in split_of.items())
     items = (Item(split, place[1], file, file.name) for place, split in split_of.items() for file in places[place])
     count = sum(len(places[place]) for place in split_of)

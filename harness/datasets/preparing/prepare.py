@@ -173,9 +173,14 @@ def write_splits(folder: Path, spool: Spool, matched: Match, classes: ClassList)
         rows = order[chosen]
         new_labels = np.searchsorted(numbers, labels[chosen])
         records[split] = store.write_split(
-            folder, split, [listed_class.name for listed_class in members], new_labels, spool.digests[rows],
-            spool.blocks(rows), spool.shape,
-        )  # fmt: skip
+            folder,
+            split,
+            [listed_class.name for listed_class in members],
+            new_labels,
+            spool.digests[rows],
+            spool.blocks(rows),
+            spool.shape,
+        )
     return records
 
 

@@ -140,9 +140,11 @@ def count_ticks() -> dict[float, str]:
 def time_ticks() -> dict[float, str]:
     """Round times, by seconds: from 0.1 s to 50 days."""
     units = (
-        (1, "s", (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)), (60, "min", (0.5, 1, 2, 5, 10, 20)),
-        (3600, "h", (0.5, 1, 2, 5, 10)), (86400, "d", (1, 2, 5, 10, 20, 50)),
-    )  # fmt: skip
+        (1, "s", (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)),
+        (60, "min", (0.5, 1, 2, 5, 10, 20)),
+        (3600, "h", (0.5, 1, 2, 5, 10)),
+        (86400, "d", (1, 2, 5, 10, 20, 50)),
+    )
     return {step * size: f"{step} {unit}" for size, unit, steps in units for step in steps}
 
 
@@ -157,15 +159,37 @@ def style(
     import matplotlib
 
     settings: dict[Any, Any] = {
-        "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8,
-        "legend.fontsize": 8, "legend.frameon": False, "figure.facecolor": paper, "savefig.facecolor": "auto",
-        "font.family": [*families, "sans-serif"], "font.sans-serif": ["DejaVu Sans"],
-        "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.facecolor": "none",
-        "axes.edgecolor": ink, "axes.labelcolor": ink, "text.color": ink, "xtick.color": ink, "ytick.color": ink,
-        "grid.color": ink, "grid.alpha": 0.14, "grid.linewidth": 0.6, "axes.axisbelow": True,
-        "text.parse_math": False, "text.usetex": False, "axes.unicode_minus": True,
-        "svg.fonttype": "none" if text_as_text else "path", "svg.hashsalt": "harness", "pdf.fonttype": 42,
-    }  # fmt: skip
+        "font.size": 9,
+        "axes.titlesize": 9,
+        "axes.labelsize": 9,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "figure.facecolor": paper,
+        "savefig.facecolor": "auto",
+        "font.family": [*families, "sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "axes.facecolor": "none",
+        "axes.edgecolor": ink,
+        "axes.labelcolor": ink,
+        "text.color": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "grid.color": ink,
+        "grid.alpha": 0.14,
+        "grid.linewidth": 0.6,
+        "axes.axisbelow": True,
+        "text.parse_math": False,
+        "text.usetex": False,
+        "axes.unicode_minus": True,
+        "svg.fonttype": "none" if text_as_text else "path",
+        "svg.hashsalt": "harness",
+        "pdf.fonttype": 42,
+    }
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a character that no font has becomes a box
         yield

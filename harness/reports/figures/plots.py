@@ -211,8 +211,16 @@ def _free_lines(panel: Axes, rows: Sequence[Row], spec: EpisodeSpec) -> None:
         mean = 100 * row.cells[spec].intervals["closed"].mean
         side, align = ((1, "right"), (0.01, "left"))[i % 2]  # two that are near must not cover each other
         panel.axhline(mean, color=colour, lw=1, ls=(0, (4, 3)))
-        panel.annotate(row.name, (side, mean), (0, 2), xycoords=panel.get_yaxis_transform(),
-                       textcoords="offset points", ha=align, size=8, color=colour)  # fmt: skip
+        panel.annotate(
+            row.name,
+            (side, mean),
+            (0, 2),
+            xycoords=panel.get_yaxis_transform(),
+            textcoords="offset points",
+            ha=align,
+            size=8,
+            color=colour,
+        )
 
 
 def _cost_points(
@@ -257,9 +265,14 @@ def learning_curves(table: Table) -> Plot | None:
             for history in row.history:
                 epochs = [epoch for epoch, line in enumerate(history, 1) if name in line]
                 values = [line[name] for line in history if name in line]
-                panel.plot(epochs, values, color=COLOURS[i % len(COLOURS)], lw=1.6 if name == "loss" else 0.9,
-                           ls="-" if name == "loss" else (0, (5, 1 + i)),
-                           label=name if history is row.history[0] else None)  # fmt: skip
+                panel.plot(
+                    epochs,
+                    values,
+                    color=COLOURS[i % len(COLOURS)],
+                    lw=1.6 if name == "loss" else 0.9,
+                    ls="-" if name == "loss" else (0, (5, 1 + i)),
+                    label=name if history is row.history[0] else None,
+                )
         panel.set_title(row.name)
         lowest, highest = panel.dataLim.intervaly
         panel.set_ylim(min(0, lowest), highest * (1.05 + 0.16 * len(_losses(row))))  # room for the legend

@@ -71,15 +71,16 @@ def _section(table: Table, number: int) -> dict[str, Any]:
         "differences": [_without_stars(line) for line in difference_rows(table)],
         "about_published": ABOUT_PUBLISHED,
         "published": published_rows(table),
-        "costs": [{"method": row.name, "preset": preset(row) if row.preset else "-", **costs(row)}
-                  for row in table.rows],
+        "costs": [
+            {"method": row.name, "preset": preset(row) if row.preset else "-", **costs(row)} for row in table.rows
+        ],
         "conditions": conditions(table),
         "plan": json.dumps(table.plan.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False),
         "plots": [
             {"name": plot.name, "caption": plot.caption, "svg": markupsafe.Markup(inline_svg(plot, f"t{number}-"))}
             for plot in plots(table, INK, PAPER)
         ],
-    }  # fmt: skip
+    }
 
 
 def _row(table: Table, row: Row) -> dict[str, Any]:
@@ -90,11 +91,13 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         for name in INTERVALS:
             interval = cell.intervals.get(name) if cell else None
             text = accuracy(row, spec, name)
-            cells.append({
-                "text": marked(text, row, spec) if name == "closed" else text,
-                "note": interval.note if interval else "",
-                "best": cell is not None and name == "closed" and mean(row, spec) == best and len(table.rows) > 1,
-            })  # fmt: skip
+            cells.append(
+                {
+                    "text": marked(text, row, spec) if name == "closed" else text,
+                    "note": interval.note if interval else "",
+                    "best": cell is not None and name == "closed" and mean(row, spec) == best and len(table.rows) > 1,
+                }
+            )
     return {
         "name": marked(row.name, row),
         "backbone": row.backbone or "-",

@@ -20,10 +20,17 @@ from harness.reports.formats.markdown import (
 from harness.reports.model import Report, Table
 
 SPECIAL = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
-    "±": r"$\pm$", "†": r"$\dagger$", "∞": r"$\infty$", "→": r"$\rightarrow$", "<": "$<$", ">": "$>$",
-}  # fmt: skip
+    "±": r"$\pm$",
+    "†": r"$\dagger$",
+    "∞": r"$\infty$",
+    "→": r"$\rightarrow$",
+    "<": "$<$",
+    ">": "$>$",
+}
 
 
 def latex(report: Report) -> str:

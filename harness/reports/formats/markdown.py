@@ -125,14 +125,16 @@ def difference_rows(table: Table) -> list[dict[str, str]]:
             comparison = cell.compared.found
             text = percent(comparison.difference, "+")
             significant = cell.compared.holm_t_p < SIGNIFICANT
-            lines.append({
-                "method": row.name,
-                "setting": str(spec),
-                "difference": f"**{text}**" if significant else text,
-                "p (t)": p_value(cell.compared.holm_t_p),
-                "p (Wilcoxon)": p_value(cell.compared.holm_wilcoxon_p),
-                "win / tie / loss": f"{comparison.wins} / {comparison.ties} / {comparison.losses}",
-            })  # fmt: skip
+            lines.append(
+                {
+                    "method": row.name,
+                    "setting": str(spec),
+                    "difference": f"**{text}**" if significant else text,
+                    "p (t)": p_value(cell.compared.holm_t_p),
+                    "p (Wilcoxon)": p_value(cell.compared.holm_wilcoxon_p),
+                    "win / tie / loss": f"{comparison.wins} / {comparison.ties} / {comparison.losses}",
+                }
+            )
     return lines
 
 

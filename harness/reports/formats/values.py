@@ -25,17 +25,29 @@ def frame(report: Report) -> pd.DataFrame:
     for table in report.tables:
         for row in table.rows:
             columns: dict[str, Any] = {
-                "bench": table.bench, "dataset": table.dataset, "partial": "; ".join(table.notes), "method": row.name,
-                "preset": row.preset, "changed": "; ".join(f"{k}={v}" for k, v in row.changed.items()),
-                "backbone": row.backbone, "head": row.head, "seeds": " ".join(map(str, row.seeds)),
-                "images_seen": row.images_seen, "flops": row.flops, "fit_seconds": row.fit_seconds,
-                "peak_memory_bytes": row.peak_memory_bytes, "failure": row.failure,
+                "bench": table.bench,
+                "dataset": table.dataset,
+                "partial": "; ".join(table.notes),
+                "method": row.name,
+                "preset": row.preset,
+                "changed": "; ".join(f"{k}={v}" for k, v in row.changed.items()),
+                "backbone": row.backbone,
+                "head": row.head,
+                "seeds": " ".join(map(str, row.seeds)),
+                "images_seen": row.images_seen,
+                "flops": row.flops,
+                "fit_seconds": row.fit_seconds,
+                "peak_memory_bytes": row.peak_memory_bytes,
+                "failure": row.failure,
                 "marks": _marks(row, None),
-            }  # fmt: skip
+            }
             if row.failure:
                 lines.append(columns)
-            lines.extend({**columns, **_numbers(spec, cell, name), "marks": _marks(row, spec)}
-                         for spec, cell in row.cells.items() for name in cell.intervals)  # fmt: skip
+            lines.extend(
+                {**columns, **_numbers(spec, cell, name), "marks": _marks(row, spec)}
+                for spec, cell in row.cells.items()
+                for name in cell.intervals
+            )
     whole = {name: "Int64" for name in ("n_way", "k_shot", "n_query") if any(name in line for line in lines)}
     return pd.DataFrame(lines).astype(whole)
 
@@ -48,16 +60,24 @@ def _marks(row: Row, spec: EpisodeSpec | None) -> str:
 def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
     interval = cell.intervals[name]
     numbers: dict[str, Any] = {
-        "n_way": spec.n_way, "k_shot": spec.k_shot, "n_query": spec.n_query,
-        "dirichlet": spec.dirichlet, "interval": name,
-        "accuracy": interval.mean, "half_width": interval.half_width, "df": interval.df, "note": interval.note,
-    }  # fmt: skip
+        "n_way": spec.n_way,
+        "k_shot": spec.k_shot,
+        "n_query": spec.n_query,
+        "dirichlet": spec.dirichlet,
+        "interval": name,
+        "accuracy": interval.mean,
+        "half_width": interval.half_width,
+        "df": interval.df,
+        "note": interval.note,
+    }
     if cell.compared is not None and name == TESTED_ON:
         difference = cell.compared.found.difference
         numbers |= {
-            "difference": difference.mean, "difference_half_width": difference.half_width,
-            "holm_t_p": cell.compared.holm_t_p, "holm_wilcoxon_p": cell.compared.holm_wilcoxon_p,
-        }  # fmt: skip
+            "difference": difference.mean,
+            "difference_half_width": difference.half_width,
+            "holm_t_p": cell.compared.holm_t_p,
+            "holm_wilcoxon_p": cell.compared.holm_wilcoxon_p,
+        }
     if cell.published and name == "closed":
         numbers |= {
             "published": "; ".join(f"{verdict.accuracy:.6g}" for verdict in cell.published),
