@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -14,10 +15,10 @@ from tests.helpers.bench import weights
 
 ray = pytest.importorskip("ray", reason="needs fsl-harness[ray]")
 
-FLAGS = (
+FLAGS = shlex.split(
     "--methods rfs,skd --no-floors --budget images=2560 --episodes 20 --queries 5 "
     "--shots 1 --device cpu --precision 32 --threads 1"
-).split()
+)
 
 
 def run(folder, *flags, **environment):
