@@ -58,9 +58,9 @@ SETTINGS = (
 )
 
 
-def pool(setting: Setting, n_episodes: int, target: Target) -> list[Episodes]:
-    labels = np.repeat(np.arange(N_CLASSES), PER_CLASS)
-    names = tuple(f"class {c}" for c in range(N_CLASSES))
+def pool(setting: Setting, n_episodes: int, target: Target, n_classes: int = N_CLASSES) -> list[Episodes]:
+    labels = np.repeat(np.arange(n_classes), PER_CLASS)
+    names = tuple(f"class {c}" for c in range(n_classes))
     split = Split("test", np.empty((len(labels), 0)), labels, names, "simulated")
     return [sample_episodes(split, setting.spec, n_episodes, seed, target) for seed in range(N_POOL)]
 
@@ -75,8 +75,10 @@ class World:
         moved = torch.randperm(N_CLASSES, generator=self.random)[: N_CLASSES // 2]
         places = torch.arange(N_CLASSES)
         places[moved] = moved.roll(1)
+        unequal_for_c = torch.exp(UNEQUAL_CLASSES * self._randn(N_CLASSES, 1))  # its own: what A's classes lent each
+        # other would cancel in the mean over classes, and their scatter would no longer tell how sure the mean is
         a = means * unequal
-        c = (SHARED * means + (1 - SHARED**2) ** 0.5 * other) * unequal.roll(1, dims=0)
+        c = (SHARED * means + (1 - SHARED**2) ** 0.5 * other) * unequal_for_c
         self.means = {"A": a, "B": a[places], "C": c}
 
     def _randn(self, *shape: int) -> Tensor:

@@ -96,15 +96,15 @@ def _rejections(setting: Setting, found: Results) -> str:
     kinds = {"closed": f"closed, {setting.n_closed}", "closed, many": f"closed, {setting.n_many}", "open": "open"}
     head = "| true null hypothesis | test | " + " | ".join(kinds.values()) + " |"
     rows = [head, "|---" * 5 + "|"]
-    for null, own in (("these classes", "class effects out"), ("new classes", "jackknife")):
+    for null, own in (("these classes", "class effects out"), ("new classes", "class interval")):
         tests = [name.split("/")[3] for name in found if name.startswith(f"p/{null}/open/")]
         for test in tests:
-            if null == "these classes" and "jackknife" in test:
+            if null == "these classes" and "class interval" in test:
                 continue  # it asks about new classes
             cells = []
             for kind in kinds:
                 p_values = found.get(f"p/{null}/{kind}/{test}")
-                bold = own in test and (kind == "open" or own == "jackknife")
+                bold = own in test and (kind == "open" or own == "class interval")
                 cells.append("" if p_values is None else _bold(_share(p_values < ALPHA), bold))
             rows.append(f"| equal on {null} | {test} | " + " | ".join(cells) + " |")
     return "Rejections of a true null hypothesis in percent:\n\n" + "\n".join(rows)

@@ -128,7 +128,7 @@ def _p_values(row: np.ndarray, baseline: np.ndarray, classes: np.ndarray) -> dic
         "paired t, class effects out": of_images.t_p,
         "Wilcoxon": signed_rank_p(np.round(row - baseline, 12)),
         "Wilcoxon, class effects out": of_images.wilcoxon_p,
-        "jackknife over classes": interval("class", row - baseline, classes, N_CLASSES).p_value,
+        "class interval": interval("class", row - baseline, classes, N_CLASSES).p_value,
     }
 
 

@@ -1,7 +1,7 @@
 """What the accuracies prove: intervals, paired comparisons, and how much would prove more.
 
-intervals.py, behrens_fisher.py (seeds and episodes in one error), comparison.py, power.py, agreement.py (with a
-published number); the formulae and their sources are in docs/statistics.md.
+intervals.py, class_level.py (new classes), behrens_fisher.py (seeds and episodes in one error), comparison.py,
+power.py, agreement.py (with a published number); the formulae and their sources are in docs/statistics.md.
 """
 
 from harness.statistics.agreement import allowed_difference

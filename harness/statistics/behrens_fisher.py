@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def _standard_p(distances: np.ndarray, shares: np.ndarray, df: float, other_df: 
     return 2 * _lower_tail(df + other_df, -distances[:, None] / np.sqrt(variances)) @ weights
 
 
-@cache
+@lru_cache(maxsize=256)  # degrees of freedom of a class interval are no whole numbers
 def _nodes(df: float, other_df: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes and weights of an integral over B: the trapezoidal rule over its log-odds, where all tails are smooth."""
     from scipy import special

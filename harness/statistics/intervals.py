@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.statistics.behrens_fisher import Part, half_width, two_sided_p
+from harness.statistics.class_level import LEAST_EPISODES, ClassLevelModel, incidence
 
 LEVEL = 0.95
-LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in; ``class`` has no fewer
-MOST_SCATTER = 2.0  # above, what a fit of class effects takes off for ``class`` is nearly all there is: it takes none
+LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in
 LEAST_SEEDS = 3  # with fewer, nothing is said about other seeds
 LEAST_DF_ONCE = 40  # with fewer of episodes, what seeds do to single episodes is counted twice: docs/statistics.md
 WEIGHTS_ONLY = "these weights, not these methods"
@@ -70,31 +70,18 @@ def open_interval(accuracies: np.ndarray, classes: np.ndarray, n_classes: int, l
 
 
 def class_interval(accuracies: np.ndarray, classes: np.ndarray, n_classes: int, level: float = LEVEL) -> Interval:
-    """Student's t from a delete-one-class jackknife of episodes (E,).
+    """Student's t over episodes (E,) as a claim about new classes: see ``ClassLevelModel``.
 
-    Each of C classes is left out in turn, and variance = (C - 1) / C · Σ (mean without class c - mean of those means)²,
-    with C - 1 degrees of freedom. The means are fitted ones (see ``class_effects``), and what the scatter of single
-    episodes adds to their variance is counted once instead of about n_way times, which costs some degrees of freedom.
-    Where the episodes are too few for a good fit, the means are plain ones and the interval is too wide rather than
-    too narrow.
-
-    Source: Efron & Stein 1981, "The jackknife estimate of variance"; docs/statistics.md for the correction.
+    Infinite under six episodes, and where every episode has every class.
     """
     values = checked(accuracies)
-    effects = class_effects(values, classes, n_classes)
-    if effects is not None and effects.classes_apart:
-        return _student("class", effects.mean, math.sqrt(effects.class_variance), effects.class_df, level)
-    has = incidence(classes, n_classes)  # (E, C)
-    has = has[:, has.any(axis=0)]
-    n_without = len(values) - has.sum(axis=0)  # (C,)
-    if (n_without == 0).any():
-        return _student("class", values.mean(), math.inf, 0, level, "some class is in every episode")
-    without = (values.sum() - values @ has) / n_without  # (C,)
-    n = has.shape[1]
-    error = math.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    return _student(
-        "class", values.mean(), error, n - 1, level, "too few episodes to fit class effects, hence conservative"
-    )
+    error = ClassLevelModel(classes, n_classes).error(values)
+    if error is None:
+        few = (
+            f"fewer than {LEAST_EPISODES} episodes" if len(values) < LEAST_EPISODES else "every episode has all classes"
+        )
+        return _student("class", values.mean(), math.inf, 0, level, few)
+    return _student("class", values.mean(), math.sqrt(error.variance), error.df, level)
 
 
 INTERVALS: Mapping[str, Callable[..., Interval]] = {
@@ -137,30 +124,14 @@ def _single_episodes(name: str, by_seed: np.ndarray, classes: np.ndarray, n_clas
     return float(np.square(errors).sum()) / (n_seeds * (n_seeds - 1))
 
 
-def satterthwaite(*parts: tuple[float, float], total: float | None = None) -> float:
-    """Degrees of freedom of a sum of independent variances, each (variance, df); one that is taken off is negative.
-
-    Args:
-        total: the sum, where it is not plainly that.
-    Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
-    """
-    total = sum(variance for variance, _ in parts) if total is None else total
-    if total == 0 or not math.isfinite(total):
-        return max(0.0, min(df for _, df in parts))
-    return total**2 / sum(variance**2 / df for variance, df in parts if variance != 0)
-
-
 @dataclass(frozen=True)
 class ClassEffects:
     """A regression of accuracies on the classes of their episodes."""
 
     mean: float  # at equal shares of all classes
     variance: float  # of that mean, for new images of these classes
-    class_variance: float  # of that mean, for new classes
-    class_df: float
     residual_variance: float  # of an episode
     df: int
-    classes_apart: bool  # each class has an estimate of its own, that does not hang on those of the others
     adjusted: np.ndarray  # (E,) the values without class effects: same mean, and the scatter that episodes have
 
 
@@ -181,31 +152,9 @@ def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> Cl
     residuals = values - design @ coefficients
     residual_variance = float((residuals**2).sum() / df)
     variance = residual_variance * float(share @ inverse @ share)
-    jackknife = n_way**2 / n_classes * float(coefficients.var(ddof=1))
-    scatter = n_way**2 / n_classes * float(inverse.trace() - inverse.sum() / n_classes) / (n_classes - 1)
-    excess = scatter * residual_variance - variance  # what the jackknife counts too often
-    class_variance = max(variance, jackknife - excess)
-    class_df = satterthwaite((jackknife, n_classes - 1), (-excess, df), total=class_variance)
-    class_df = min(n_classes - 1, max(LEAST_DF, class_df))  # little is left of it where classes hardly differ
     mean = float(share @ coefficients)
     adjusted = mean + residuals * math.sqrt(n_episodes / df)  # what the fit took off the scatter is given back
-    return ClassEffects(
-        mean,
-        variance,
-        class_variance,
-        class_df,
-        residual_variance,
-        df,
-        classes_apart=rank == n_classes and scatter * n_episodes / n_way <= MOST_SCATTER,
-        adjusted=adjusted,
-    )
-
-
-def incidence(classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """(E, n_classes) bool: which classes (E, n_way) an episode has."""
-    has = np.zeros((len(classes), n_classes), bool)
-    np.put_along_axis(has, classes, True, axis=1)
-    return has
+    return ClassEffects(mean, variance, residual_variance, df, adjusted)
 
 
 def checked(accuracies: np.ndarray) -> np.ndarray:
