@@ -143,6 +143,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         history=group.histories,
         failure="; ".join(failures) or None,
         marks=marks(measured(group.results), seeds) if not failures else (),
+        options=first.options,
     )
 
 

@@ -121,6 +121,7 @@ class Row:
     history: Sequence[History]  # of this stage's own training, a seed each
     failure: str | None
     marks: tuple[Mark, ...] = ()  # signs that it learned nothing
+    options: Mapping[str, Any] = field(default_factory=dict)  # all of the method's
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Z = 1.96  # two-sided 95 % of a normal
 
+OPTIONS = ("train_way", "train_shot", "train_query", "optimiser", "selection")  # columns named as the options they tell
+
 
 @dataclass(frozen=True)
 class Published:
@@ -28,14 +31,18 @@ class Published:
 
     dataset: str
     method: str  # as the paper calls it
-    row: str  # METHOD/STAGE here, empty where no plugin makes it
+    row: str  # METHOD/STAGE here, of which * matches any part; empty where no plugin makes it
     backbone: str  # as installed here, empty where there is none
     spec: EpisodeSpec
     accuracy: float
     ci95: float
     source: str
-    train_on: str = "train"  # the classes it was trained on; or "trainval"
-    presets: tuple[str, ...] = ()  # those that train as it was trained; empty: any but a quick one
+    architecture: str = ""  # the backbone as the paper calls it
+    n_features: int | None = None  # of that backbone; None: unknown
+    train_on: str | None = "train"  # the classes it was trained on; or "trainval"; None: unknown
+    options: Mapping[str, str] = field(default_factory=dict)  # what decided its training, in the words of our options
+    presets: tuple[str, ...] = ()  # those whose other values are the paper's or its code's; empty: not compared
+    unknown: tuple[str, ...] = ()  # what decided it and no source tells
 
 
 @cache
@@ -52,8 +59,12 @@ def published_numbers() -> tuple[Published, ...]:
             float(line["accuracy"]) / 100,
             float(line["ci95"]) / 100,
             line["source"],
-            line["train_on"],
+            line["backbone"],
+            int(line["features"]) if line["features"] else None,
+            line["train_on"] or None,
+            {name: line[name] for name in OPTIONS if line[name]},
             tuple(line["presets"].split()),
+            tuple(line["unknown"].split()),
         )
         for line in csv.DictReader(text.splitlines())
     )
@@ -78,11 +89,8 @@ def verdict(number: Published, row: Row, cell: Cell, obstacles: Sequence[str]) -
     def given(text: str) -> Verdict:
         return Verdict(number.accuracy, number.ci95, number.source, text)
 
-    reasons = list(obstacles)
-    if row.backbone != number.backbone:
-        reasons.insert(0, f"backbone {row.backbone}")
-    if reasons:
-        return given(f"not comparable ({', '.join(reasons)})")
+    if obstacles:
+        return given(f"not comparable ({', '.join(obstacles)})")
     difference = cell.intervals["closed"].mean - number.accuracy
     shown = f"{100 * difference:+.2f}"
     bound = allowed_difference(cell.by_seed, cell.episode_error, number.ci95 / Z)
@@ -109,11 +117,8 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
                 spec: replace(
                     cell,
                     published=tuple(
-                        verdict(number, row, cell, [*_own_obstacles(row, number, table.train_on), *obstacles])
-                        for number in published_numbers()
-                        if (number.dataset, number.row) == (table.dataset, f"{row.method}/{row.stage}")
-                        and (number.spec.n_way, number.spec.k_shot) == (spec.n_way, spec.k_shot)
-                        and not spec.dirichlet
+                        verdict(number, row, cell, [*differences(row, number, table.train_on), *obstacles])
+                        for number in numbers_beside(row, spec, table.dataset)
                     ),
                 )
                 for spec, cell in row.cells.items()
@@ -123,12 +128,33 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
     ]
 
 
-def _own_obstacles(row: Row, number: Published, train_on: str) -> list[str]:
-    """Why the row was not trained as the number was: a preset that counts images seen, other classes or options."""
-    chosen = row.preset is not None and not row.preset.startswith("quick")
-    wanted = f", not {' or '.join(number.presets)}" if number.presets else ""
-    return [
-        *([] if chosen and row.preset in (number.presets or [row.preset]) else [f"preset {row.preset}{wanted}"]),
-        *([f"changed {', '.join(row.changed)}"] if row.changed else []),
-        *([f"trained on {train_on}, not {number.train_on}"] if train_on != number.train_on else []),
+def numbers_beside(row: Row, spec: EpisodeSpec, dataset: str) -> list[Published]:
+    """The published numbers of a row's method and stage in a setting: those of its backbone, or else of all."""
+    name, setting = f"{row.method}/{row.stage}", (spec.n_way, spec.k_shot)
+    numbers = [
+        number
+        for number in published_numbers()
+        if number.dataset == dataset and fnmatchcase(name, number.row) and not spec.dirichlet
+        if (number.spec.n_way, number.spec.k_shot) == setting
     ]
+    return [number for number in numbers if number.backbone == row.backbone] or numbers
+
+
+def differences(row: Row, number: Published, train_on: str) -> list[str]:
+    """What in the training of a row is not as in that of a published number, or not known to be. Empty: equals."""
+    differing = []
+    if row.backbone != number.backbone:
+        features = f" with {number.n_features:,} features" if number.n_features else ""
+        differing.append(f"backbone {row.backbone}, not {number.architecture}{features}")
+    if number.presets and row.preset not in number.presets:
+        differing.append(f"preset {row.preset}")
+    for name, value in number.options.items():
+        if str(row.options.get(name)) != value:
+            differing.append(f"{name} {row.options.get(name, 'unknown')}, not {value}")
+    if changed := [name for name in row.changed if name not in number.options]:
+        differing.append(f"changed {' and '.join(changed)}")
+    if number.train_on not in (train_on, None):
+        differing.append(f"trained on {train_on}, not {number.train_on}")
+    if number.unknown:
+        differing.append(f"unknown of the published number: {' and '.join(number.unknown)}")
+    return differing

@@ -100,7 +100,7 @@ class Bench:
                 "transductive": False,
                 "backbone": "resnet12",
                 "head": Head("cosine"),
-                "options": {},
+                "options": {"optimiser": "sgd", "selection": "last"},
                 "seed": seed,
                 "key": key,
                 "parent": digest([parent, seed]) if parent else None,

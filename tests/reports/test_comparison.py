@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from scipy import stats
 from harness.common.errors import RunsError, UnknownName
 from harness.contract.results import Score
 from harness.reports.formats.markdown import difference_rows
-from harness.reports.published import Published, verdict
+from harness.reports.published import OPTIONS, Published, verdict
 from harness.reports.words import p_value
 from harness.runs import StageFolder
 from harness.statistics.behrens_fisher import half_width
@@ -108,6 +110,8 @@ def test_the_claim_of_a_difference_depends_on_the_seeds(runs):
     assert "They are about these methods on new images of these classes" in text((0, 1, 2))
 
 
+AS_RFS = {"optimiser": "sgd", "selection": "last"}
+
 # ── published numbers ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -159,9 +163,12 @@ def test_published_numbers_stand_beside_their_row_with_their_source(runs):
 @pytest.mark.parametrize(
     ("plan", "stage", "reason"),
     [
-        ({}, {"backbone": "conv4"}, "backbone conv4"),
+        ({}, {"backbone": "conv4"}, "backbone conv4, not ResNet-12 with 640 features"),
         ({}, {"preset": "quick"}, "preset quick"),
-        ({}, {"changed": ["alpha"], "options": {"alpha": 3}}, "changed alpha"),
+        ({}, {"changed": ["momentum"], "options": {**AS_RFS, "momentum": 0}}, "changed momentum"),
+        ({}, {"changed": ["optimiser"], "options": {**AS_RFS, "optimiser": "adam"}}, "optimiser adam, not sgd"),
+        ({}, {"options": {**AS_RFS, "selection": "best-val"}}, "selection best-val, not last"),
+        ({}, {"options": {"optimiser": "sgd"}}, "selection unknown, not last"),
         ({"budget": 1000}, {}, "budget"),
         ({"classifier": "cosine"}, {}, "another head"),
         ({"views": 3}, {}, "another head"),
@@ -175,26 +182,129 @@ def test_what_was_trained_otherwise_is_not_compared(runs, plan, stage, reason):
     assert cell.published[0].text == f"not comparable ({reason})"
 
 
+AS_SNELL = {"train_way": 30, "train_shot": 1, "train_query": 15, "optimiser": "adam", "selection": "last"}
+
+
+def protonet_verdicts(runs, dataset="miniImageNet", k_shot=1, backbone="conv4", **options):
+    bench = runs(dataset=dataset, seeds=(0, 1, 2), train_on=options.pop("train_on", "train"))
+    bench.add("protonet", (0.49, 0.50, 0.48), backbone=backbone, options=AS_SNELL | options)
+    return [verdict.text for verdict in published_for(bench, "protonet", k_shot)[1].published]
+
+
 @pytest.mark.parametrize(
-    ("train_on", "preset", "one_shot", "five_shot"),
+    ("k_shot", "options", "reasons"),
     [
-        ("trainval", "paper", "agrees", "not comparable (preset paper, not paper-5-shot)"),
-        ("trainval", "paper-5-shot", "not comparable (preset paper-5-shot, not paper or learn2learn)", "agrees"),
-        ("train", "paper", "not comparable (trained on train, not trainval)", "not comparable ("),
+        (1, {}, "selection last, not early stopping on validation loss"),
+        (1, {"selection": "early stopping on validation loss"}, None),
+        (
+            1,
+            {"selection": "early stopping on validation loss", "train_on": "trainval"},
+            "trained on trainval, not train",
+        ),
+        (5, {}, "train_way 30, not 20, train_shot 1, not 5, selection last, not early stopping on validation loss"),
+        (5, {"train_way": 20, "train_shot": 5, "selection": "early stopping on validation loss"}, None),
     ],
 )
-def test_protonet_is_compared_with_the_numbers_of_its_training_episodes(runs, train_on, preset, one_shot, five_shot):
-    """The paper trains 1-shot and 5-shot episodes for its 1-shot and 5-shot numbers, on train and val."""
-    bench = runs(dataset="miniImageNet", seeds=(0, 1, 2), train_on=train_on)
-    bench.add("protonet", (0.49, 0.50, 0.48), preset=preset, backbone="conv4")
-    bench.add(
-        "protonet-5=protonet",
-        (0.68, 0.69, 0.67),
-        preset=preset,
-        backbone="conv4",
-        method="protonet",
-        stage="protonet",
-        row="five",
+def test_the_numbers_of_prototypical_networks_have_the_conditions_of_their_paper(runs, k_shot, options, reasons):
+    """Snell et al., 3.2: the 64 training classes, 30-way 1-shot and 20-way 5-shot episodes, stopped on validation."""
+    (text,) = protonet_verdicts(runs, k_shot=k_shot, **options)
+    assert text == f"not comparable ({reasons})" if reasons else text.split()[0] in ("agrees", "above", "below")
+
+
+def test_a_rerun_on_other_features_and_with_another_optimiser_is_no_equal(runs):
+    """The ResNet-12 rows are MetaOptNet's: 2,560 features, SGD with Nesterov, 5-way episodes of 6 queries."""
+    texts = protonet_verdicts(runs, dataset="CIFAR-FS", backbone="resnet12")
+    (rerun,) = [text for text in texts if "ResNet-12" in text]
+    assert rerun == (
+        "not comparable (backbone resnet12, not ResNet-12 with 2,560 features, train_way 30, not 5, "
+        "train_query 15, not 6, optimiser adam, not sgd with Nesterov momentum, selection last, not best-val)"
     )
-    assert published_for(bench, "protonet", 1)[1].published[0].text.startswith(one_shot)
-    assert published_for(bench, "five", 5)[1].published[0].text.startswith(five_shot)
+
+
+@pytest.mark.parametrize("dataset", ["CIFAR-FS", "FC100", "tieredImageNet"])
+def test_what_third_papers_trained_is_unknown_and_decides_nothing(runs, dataset):
+    (text,) = protonet_verdicts(runs, dataset=dataset)
+    assert text.startswith("not comparable (unknown of the published number: features and spread and train_on")
+
+
+@pytest.mark.parametrize("stage", ["distill-1", "distill-2", "distill-3"])
+def test_how_many_generations_distill_had_is_unknown(runs, stage):
+    _, cell = published_for(runs(seeds=(0, 1, 2)).add(f"rfs/{stage}", stage=stage), f"rfs/{stage}")
+    (verdict_,) = cell.published
+    assert verdict_.accuracy == pytest.approx(0.739)
+    assert verdict_.text == "not comparable (unknown of the published number: generations)"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "stage", "unknown"),
+    [
+        ("CIFAR-FS", "gen1", None),
+        ("FC100", "gen1", None),
+        ("miniImageNet", "gen0", None),
+        ("miniImageNet", "gen1", "beta"),
+        ("tieredImageNet", "gen1", "beta and gen1_decay_at"),
+    ],
+)
+def test_settings_of_skd_that_are_published_nowhere_decide_nothing(runs, dataset, stage, unknown):
+    for preset in ("paper", "reference-code"):
+        bench = runs(dataset=dataset, seeds=(0, 1, 2)).add(f"skd/{stage}", 0.7, preset=preset)
+        (verdict_,) = published_for(bench, f"skd/{stage}")[1].published
+        expected = f"not comparable (unknown of the published number: {unknown})"
+        assert verdict_.text == expected if unknown else not verdict_.text.startswith("not comparable")
+
+
+def test_the_conv4_of_rfs_is_compared_with_its_own_backbone_alone(runs):
+    """RFS, table of backbones, CIFAR-FS 1-shot: 62.7 with Conv-4 of 64 averaged features, 71.5 with ResNet-12."""
+    bench = runs(seeds=(0, 1, 2))
+    for backbone in ("conv4", "conv4-gap", "resnet12"):
+        bench.add(f"{backbone}=rfs/simple", 0.62, backbone=backbone, method="rfs", stage="simple", row=backbone)
+    texts = {
+        backbone: {verdict_.accuracy: verdict_.text for verdict_ in published_for(bench, backbone)[1].published}
+        for backbone in ("conv4", "conv4-gap", "resnet12")
+    }
+    assert texts["conv4-gap"].keys() == {0.627}
+    assert texts["resnet12"].keys() == {0.715}
+    assert not any("not comparable" in text for name in ("conv4-gap", "resnet12") for text in texts[name].values())
+    assert texts["conv4"].keys() == {0.627, 0.715}
+    assert texts["conv4"][0.627] == "not comparable (backbone conv4, not Conv-4 (64-64-64-64) with 64 features)"
+
+
+# ── the file ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def lines():
+    text = resources.files("harness.reports").joinpath("published.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_every_number_tells_its_conditions_or_that_they_are_unknown():
+    episodic = ("ProtoNet", "MAML", "MatchingNet", "MetaOptNet-SVM", "MetaOptNet-RR", "LEO")
+    for line in lines():
+        columns = ["features", "spread", "train_on", "optimiser", "selection"]
+        columns += ["train_way", "train_shot", "train_query"] if line["method"] in episodic else []
+        for column in columns:
+            assert bool(line[column]) != (column in line["unknown"].split()), (column, line)
+        assert line["source"]
+        known = any(line[column] for column in columns)
+        assert bool(line["conditions_source"]) == known, line
+
+
+def test_the_file_names_backbones_and_presets_and_options_that_there_are():
+    from harness.catalogue.catalogue import Catalogue
+
+    catalogue = Catalogue.discover()
+    for line in lines():
+        if line["installed_backbone"]:
+            assert catalogue.backbone(line["installed_backbone"])
+        method = catalogue.methods.get(line["row"].partition("/")[0])
+        if method is not None:
+            assert set(line["presets"].split()) <= set(method.presets)
+            fields = set(method.options.model_fields)
+            told = {"features", "spread", "train_on"}
+            assert {name for name in OPTIONS if line[name]} <= fields
+            assert set(line["unknown"].split()) - told <= fields
+
+
+def test_no_number_has_the_trainval_classes_of_a_later_table():
+    """The mark "train + val" beside prototypical networks is MetaOptNet's table's, not their paper's."""
+    assert {line["train_on"] for line in lines() if line["method"] == "ProtoNet"} == {"train", ""}
