@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.common.errors import HarnessError
-    from harness.common.randomness import numpy_generator, torch_generator
+    from harness.common.randomness import numpy_generator, seeded, torch_generator
     from harness.contract.backbones import BackboneRequest, BackboneSpec
+    from harness.contract.batches import Batches, EpisodeLayout, EpisodicBatches, ShuffledBatches, Step
     from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, Split
     from harness.contract.episodes import Episodes, EpisodeSpec
     from harness.contract.heads import (
@@ -32,10 +33,29 @@ if TYPE_CHECKING:
     from harness.contract.hooks import hookimpl
     from harness.contract.learners import Embedder, EpisodeBatch, EpisodicLearner, Learner
     from harness.contract.methods import BuildContext, FitContext, MethodSpec, Preset, Stage
-    from harness.contract.options import QUICK, QUICK_PER_DATASET, TRAINING_READS, MethodOptions, TrainingOptions
+    from harness.contract.options import (
+        QUICK,
+        QUICK_PER_DATASET,
+        TRAINING_READS,
+        GradientOptions,
+        MethodOptions,
+        TrainingOptions,
+    )
+    from harness.contract.recipe import (
+        Adam,
+        Length,
+        Position,
+        Recipe,
+        Selection,
+        Sgd,
+        StepDecay,
+        WarmUp,
+        constant,
+        cosine,
+    )
     from harness.contract.reporters import ReporterSpec
     from harness.contract.results import Score, StageFailure, StageResult
-    from harness.contract.training import Batch, Batches, Loss, Trainer
+    from harness.contract.training import Batch, Loss, Trainer, TrainingEpisodes
     from harness.datasets.prepared.opening import open_prepared
     from harness.datasets.preparing.classes import ClassList, ListedClass
     from harness.datasets.preparing.downloads import Remote
@@ -49,23 +69,24 @@ if TYPE_CHECKING:
     from harness.reports.formats.values import frame
     from harness.reports.model import Report
     from harness.runs import load_benches
-    from harness.training.batches import EpisodicBatches, ShuffledBatches
     from harness.training.distributed import of_all_processes
 
 _PLACES = {
     "harness.common.errors": "HarnessError",
-    "harness.common.randomness": "numpy_generator torch_generator",
+    "harness.common.randomness": "numpy_generator seeded torch_generator",
     "harness.contract.backbones": "BackboneRequest BackboneSpec",
+    "harness.contract.batches": "Batches EpisodeLayout EpisodicBatches ShuffledBatches Step",
     "harness.contract.data": "Augmentation DataRequest Dataset DatasetSpec Split",
     "harness.contract.episodes": "EpisodeSpec Episodes",
     "harness.contract.heads": "BaseStatistics BatchedClassifier ClassifierSpec FeatureTransform Head TransformSpec",
     "harness.contract.hooks": "hookimpl",
     "harness.contract.learners": "Embedder EpisodeBatch EpisodicLearner Learner",
     "harness.contract.methods": "BuildContext FitContext MethodSpec Preset Stage",
-    "harness.contract.options": "MethodOptions QUICK QUICK_PER_DATASET TRAINING_READS TrainingOptions",
+    "harness.contract.options": "GradientOptions MethodOptions QUICK QUICK_PER_DATASET TRAINING_READS TrainingOptions",
     "harness.contract.reporters": "ReporterSpec",
     "harness.contract.results": "Score StageFailure StageResult",
-    "harness.contract.training": "Batch Batches Loss Trainer",
+    "harness.contract.recipe": "Adam Length Position Recipe Selection Sgd StepDecay WarmUp constant cosine",
+    "harness.contract.training": "Batch Loss Trainer TrainingEpisodes",
     "harness.datasets.prepared.opening": "open_prepared",
     "harness.datasets.preparing.classes": "ClassList ListedClass",
     "harness.datasets.preparing.downloads": "Remote",
@@ -79,7 +100,6 @@ _PLACES = {
     "harness.reports.formats.values": "frame",
     "harness.reports.model": "Report",
     "harness.runs": "load_benches",
-    "harness.training.batches": "EpisodicBatches ShuffledBatches",
     "harness.training.distributed": "of_all_processes",
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
@@ -88,6 +108,7 @@ __all__ = [
     "QUICK",
     "QUICK_PER_DATASET",
     "TRAINING_READS",
+    "Adam",
     "Augmentation",
     "BackboneRequest",
     "BackboneSpec",
@@ -105,6 +126,7 @@ __all__ = [
     "DropBlock",
     "Embedder",
     "EpisodeBatch",
+    "EpisodeLayout",
     "EpisodeSpec",
     "Episodes",
     "EpisodicBatches",
@@ -112,29 +134,41 @@ __all__ = [
     "FeatureNetwork",
     "FeatureTransform",
     "FitContext",
+    "GradientOptions",
     "HarnessError",
     "Head",
     "Learner",
+    "Length",
     "ListedClass",
     "Loss",
     "MethodOptions",
     "MethodSpec",
+    "Position",
     "PrepareRequest",
     "Preset",
+    "Recipe",
     "Remote",
     "Report",
     "ReporterSpec",
     "Score",
+    "Selection",
+    "Sgd",
     "ShuffledBatches",
     "Split",
     "Stage",
     "StageFailure",
     "StageResult",
+    "Step",
+    "StepDecay",
     "Trainer",
+    "TrainingEpisodes",
     "TrainingOptions",
     "TransformSpec",
+    "WarmUp",
     "build_report",
     "class_folders",
+    "constant",
+    "cosine",
     "distillation",
     "follow_reference",
     "frame",
@@ -148,6 +182,7 @@ __all__ = [
     "restart_schedules",
     "rotate",
     "rotations4",
+    "seeded",
     "torch_generator",
 ]
 

@@ -155,9 +155,10 @@ def task(name: str, *arguments: str) -> None:
     elif name == "read":
         import torch
 
+        from harness.contract.batches import ShuffledBatches
         from harness.contract.data import DataRequest
         from harness.datasets import SPECS, open_dataset
-        from harness.training.batches import ImageFeed, ShuffledBatches
+        from harness.training.feed import ImageFeed
 
         spec = next(spec for spec in SPECS if spec.name == arguments[0])
         train = open_dataset(spec, DataRequest(Path(arguments[1]))).train

@@ -97,7 +97,7 @@ def trainer_run(backbone: str, hardware: Hardware, steps: int) -> Callable[[], N
         return {"loss": F.cross_entropy(wrapped(batch.images)[1], batch.labels)}
 
     def run() -> None:
-        Trainer(split, DATASET, hardware, seed=0).run(network, loss, options)
+        Trainer(split, DATASET, hardware, seed=0).run(network, loss, options.recipe())
 
     return run
 

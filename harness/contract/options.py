@@ -1,13 +1,14 @@
-"""A method's options: typed, described, validated, and where each value came from.
-
-Precedence, later wins: defaults < preset < preset for this dataset < bench plan < ``--set``.
-"""
+"""A method's options: typed, described, validated; and a base set for trainings by gradient descent."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from harness.common.errors import PluginError
+from harness.contract.batches import ShuffledBatches
+from harness.contract.recipe import Adam, Length, Recipe, Selection, Sgd, StepDecay, constant, cosine
 
 
 class MethodOptions(BaseModel):
@@ -16,14 +17,13 @@ class MethodOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class TrainingOptions(MethodOptions):
-    """What methods that train by gradient descent have in common. A method overrides the defaults it needs."""
+class GradientOptions(MethodOptions):
+    """What trainings by gradient descent have in common, whatever their batches. A method overrides the defaults."""
 
     images: int | None = Field(
         None, gt=0, description="training length of a stage in images seen, rotated copies counted; overrides epochs"
     )
     epochs: int = Field(90, gt=0, description="training length of a stage in passes over the base classes")
-    batch_size: int = Field(64, gt=0, description="images a step, before any are rotated")
     optimiser: Literal["sgd", "adam"] = Field("sgd", description="SGD with Nesterov-free momentum, or Adam")
     learning_rate: float = Field(0.05, gt=0, description="initial learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
@@ -34,6 +34,48 @@ class TrainingOptions(MethodOptions):
     selection: Literal["last", "best-val"] = Field(
         "last", description="which epoch's weights to keep: the last, or the best on validation episodes"
     )
+
+    def recipe(self, prefix: str = "", **parts: Any) -> Recipe:
+        """The recipe that these options describe.
+
+        Args:
+            prefix: options whose names begin with it stand in for their namesakes: with ``gen1_``, ``gen1_epochs`` for
+                ``epochs``. One that is None does not.
+            parts: what the recipe has in place of what the options say: ``batches``, ``copies``, ``schedule`` …
+        """
+
+        def value(name: str) -> Any:
+            instead = getattr(self, prefix + name, None) if prefix else None
+            return getattr(self, name) if instead is None else instead
+
+        if "length" not in parts:
+            images = value("images")
+            parts["length"] = Length(images=images) if images else Length(epochs=value("epochs"))
+        if "optimiser" not in parts:
+            if value("optimiser") == "adam":
+                parts["optimiser"] = Adam(value("learning_rate"), value("weight_decay"))
+            else:
+                parts["optimiser"] = Sgd(value("learning_rate"), value("momentum"), value("weight_decay"))
+        if "schedule" not in parts:
+            kind = value("schedule")
+            if kind == "step":  # of so many epochs where the length is in images, so that it keeps its shape
+                of = value("epochs") if parts["length"].images else None
+                parts["schedule"] = StepDecay(value("decay_at"), value("decay_factor"), of)
+            else:
+                parts["schedule"] = cosine if kind == "cosine" else constant
+        if "selection" not in parts:
+            parts["selection"] = Selection() if value("selection") == "best-val" else None
+        if "batches" not in parts:
+            if "batch_size" not in type(self).model_fields:
+                raise PluginError(f"{type(self).__name__} has no batch_size: hand batches=… to recipe()")
+            parts["batches"] = ShuffledBatches(value("batch_size"))
+        return Recipe(**parts)
+
+
+class TrainingOptions(GradientOptions):
+    """What trainings by gradient descent on shuffled images have in common."""
+
+    batch_size: int = Field(64, gt=0, description="images a step, before any are rotated")
 
 
 TRAINING_READS = tuple(TrainingOptions.model_fields)

@@ -18,6 +18,7 @@ from harness.contract.backbones import BackboneRequest
 from harness.contract.data import Dataset, Split
 from harness.contract.episodes import Episodes, EpisodeSpec
 from harness.contract.methods import BuildContext, FitContext, Stage
+from harness.contract.recipe import Selection
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.episodes.plan import EpisodePlan
 from harness.evaluation.events import EmbeddingProgress
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from harness.training.trainer import Trainer
 
 Emit = Callable[[Any], None]
-VALIDATION_EPISODES = 200
 
 
 def run_job(job: StageJob, catalogue: Catalogue, emit: Emit) -> StageResult | StageFailure:
@@ -165,7 +165,8 @@ class Work:
         )
         started = time.perf_counter()
         stage.fit(context, learner)
-        trainer.seconds = trainer.seconds or time.perf_counter() - started
+        if not trainer.seconds:  # neither the trainer's loop nor a checkpointed one of its own
+            trainer.account(seconds=time.perf_counter() - started)
         if self.rank == 0:
             self.folder.save_metrics(trainer.history)
         return trainer
@@ -270,7 +271,7 @@ class Work:
         )
         return evaluator.scores(episodes, self.catalogue.head(head) if head else None)
 
-    def validator(self) -> Callable[[Any], float] | None:
+    def validator(self) -> Callable[[Any, Selection], float] | None:
         """What scores a network on validation episodes with the method's own head, whatever the test is asked to be."""
         val = self.dataset.val
         if val is None:
@@ -278,12 +279,13 @@ class Work:
         own_head = replace(self, job=replace(self.job, head=self.catalogue.method(self.job.method).head))
 
         @cache  # only once it is needed: many a validation split is too small for episodes
-        def episodes() -> list[Episodes]:
+        def episodes(chosen: Selection) -> list[Episodes]:
             smallest = int(np.bincount(val.labels, minlength=val.n_classes).min())
-            spec = EpisodeSpec(min(5, val.n_classes), 1, min(15, smallest - 1))
-            return EpisodePlan((spec,), VALIDATION_EPISODES, seed=0, targets=("closed",)).sample(val)
+            n_query = max(1, min(chosen.n_query, smallest - chosen.k_shot))
+            spec = EpisodeSpec(min(chosen.n_way, val.n_classes), chosen.k_shot, n_query)
+            return EpisodePlan((spec,), chosen.n_episodes, seed=0, targets=("closed",)).sample(val)
 
-        def validate(network: Any) -> float:
-            return float(own_head.evaluate(network, val, episodes())[0].accuracies.mean())
+        def validate(network: Any, selection: Selection) -> float:
+            return float(own_head.evaluate(network, val, episodes(selection))[0].accuracies.mean())
 
         return validate

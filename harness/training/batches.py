@@ -1,113 +1,99 @@
-"""Which images a training step sees: shuffled or episodic indices, and the images fetched ahead of their step."""
+"""The batches of a training: which images, changed how, and what episodes they make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from harness.common.errors import HarnessError
+from harness.common.randomness import numpy_generator, torch_generator
+from harness.contract.batches import EpisodeLayout, Step
+from harness.contract.training import Batch, TrainingEpisodes
+from harness.images.views import Views
 
 if TYPE_CHECKING:
-    import torch
-
-    from harness.contract.data import Split
-
-
-RESIDENT_SHARE = 0.25  # of a GPU's memory: a split up to this size is held there whole
-
-AHEAD = 8  # batches that are fetched before they are needed
-
-BLOCK = 4096  # images that are copied to a GPU at once
+    from harness.contract.data import DatasetSpec, Split
+    from harness.contract.recipe import Recipe
+    from harness.training.feed import ImageFeed
 
 
 @dataclass(frozen=True)
-class ShuffledBatches:
-    """Every image once an epoch, in a new order; the last partial batch is dropped."""
+class BatchStream:
+    """The batches of one phase of a training, or this process's share of each."""
 
-    size: int
-    divisible: bool = True
+    split: Split
+    dataset: DatasetSpec
+    recipe: Recipe
+    feed: ImageFeed
+    device: torch.device
+    seed: int
+    phase: int
+    rank: int = 0
+    world_size: int = 1
 
-    def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:
-        order = generator.permutation(len(split))
-        steps = max(1, len(order) // self.size)
-        return np.resize(order, (steps, self.size))  # a split smaller than a batch is repeated to fill it
+    def steps(self, epoch: int) -> list[Step]:
+        """The steps of an epoch, whole."""
+        generator = numpy_generator(self.seed, "order", self.phase, epoch)
+        found = self.recipe.batches.epoch(self.split, generator)
+        return [step if isinstance(step, Step) else Step(np.asarray(step).reshape(-1)) for step in found]
+
+    def batches(self, epoch: int, steps: Sequence[Step]) -> Iterator[Batch]:
+        """This process's share of each of the epoch's ``steps``, in order.
+
+        The n-th image of an epoch meets the same changes however many processes share the work.
+        """
+        sizes = [len(step.index) for step in steps]
+        own = [self._own(size) for size in sizes]
+        generators = [self._generator(epoch, view) for view in range(self.recipe.views)]
+        if self._views.whole_batches or self.world_size == 1:
+            images = self._views.stream(self.feed([step.index for step in steps]), sum(sizes), generators, None)
+        else:
+            starts = np.cumsum([0, *sizes[:-1]])
+            places = np.concatenate([start + np.arange(part.start, part.stop) for start, part in zip(starts, own)])  # noqa: B905
+            shares = self.feed([step.index[part] for step, part in zip(steps, own, strict=True)])
+            images = self._views.stream(shares, sum(sizes), generators, torch.from_numpy(places).to(self.device))
+        for step, part, (changed, labels) in zip(steps, own, images, strict=True):
+            if self._views.whole_batches and self.world_size > 1:
+                changed, labels = changed.unflatten(0, (self.recipe.views, -1))[:, part].flatten(0, 1), labels[part]
+            episodes = on_device(step.episodes, self.device) if step.episodes is not None else None
+            yield Batch(changed, labels, self.recipe.views, episodes)
+
+    @cached_property
+    def _views(self) -> Views:
+        asked = self.recipe.augmentation
+        each = asked if isinstance(asked, tuple) else (asked,) * self.recipe.views
+        augmentations = [self.dataset.augmentation if one is None else one for one in each]
+        return Views(augmentations, self.dataset.mean, self.dataset.std)
+
+    def _generator(self, epoch: int, view: int) -> torch.Generator:
+        which = ("view", view) if view else ()
+        return torch_generator(self.device, self.seed, "augment", self.phase, epoch, *which)
+
+    def _own(self, size: int) -> slice:
+        if size % self.world_size:
+            raise HarnessError(f"a batch of {size} images cannot be divided over {self.world_size} processes")
+        share = size // self.world_size
+        return slice(self.rank * share, (self.rank + 1) * share)
 
 
-@dataclass(frozen=True)
-class EpisodicBatches:
-    """A training episode a step: classes one after the other, each ``k_shot`` supports and then ``n_query`` queries."""
-
-    n_way: int
-    k_shot: int
-    n_query: int
-    per_epoch: int = 100
-    divisible: bool = False  # a query needs all supports of its episode: the loss must gather them
-
-    @property
-    def size(self) -> int:
-        return self.n_way * (self.k_shot + self.n_query)
-
-    def epoch(self, split: Split, generator: np.random.Generator) -> np.ndarray:
-        counts = np.bincount(split.labels, minlength=split.n_classes)
-        each = self.k_shot + self.n_query
-        if self.n_way > split.n_classes or each > counts.min():
-            raise HarnessError(
-                f"training episodes of {self.n_way} classes with {each} images each do not fit the base classes: "
-                f"there are {split.n_classes}, the smallest with {counts.min()} images. Lower the train_* options"
-            )
-        by_class = np.split(np.argsort(split.labels, kind="stable"), np.cumsum(counts)[:-1])
-        episodes = [
-            [
-                generator.choice(by_class[label], each, replace=False)
-                for label in generator.choice(split.n_classes, self.n_way, replace=False)
-            ]
-            for _ in range(self.per_epoch)
-        ]
-        return np.array(episodes).reshape(self.per_epoch, self.size)
-
-
-class ImageFeed:
-    """The images of a split on the training device, by index: held there whole if they fit, else fetched ahead."""
-
-    def __init__(self, split: Split, device: torch.device) -> None:
-        import torch
-
-        self._split = split
-        self._device = device
-        self.labels = torch.from_numpy(np.array(split.labels)).to(device)  # (N,)
-        self._resident: torch.Tensor | None = None
-        if device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(device)
-            if int(np.prod(split.images.shape)) <= min(RESIDENT_SHARE * total, free / 2):
-                self._resident = torch.empty(split.images.shape, dtype=torch.uint8, device=device)
-                for start in range(0, len(split), BLOCK):
-                    self._resident[start : start + BLOCK] = torch.from_numpy(
-                        np.ascontiguousarray(split.images[start : start + BLOCK])
-                    )
-
-    def __call__(self, steps: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Images (B, H, W, C) uint8 and labels (B,) on the device for each row of ``steps`` (n, B), in order."""
-        import torch
-
-        labels = self.labels[torch.from_numpy(steps).to(self._device)]  # (n, B), at once: a copy to a GPU stalls it
-        if self._resident is not None:
-            for index, of_step in zip(torch.from_numpy(steps).to(self._device), labels, strict=True):
-                yield self._resident[index], of_step
-            return
-        with ThreadPoolExecutor(1, thread_name_prefix="harness-feed") as pool:
-            pending: list[Future[torch.Tensor]] = []
-            for step in range(len(steps) + AHEAD):
-                if step < len(steps):
-                    pending.append(pool.submit(self._read, steps[step]))
-                if step >= AHEAD:
-                    yield pending.pop(0).result().to(self._device, non_blocking=True), labels[step - AHEAD]
-
-    def _read(self, index: np.ndarray) -> torch.Tensor:
-        import torch
-
-        images = torch.from_numpy(np.ascontiguousarray(self._split.images[index]))
-        return images.pin_memory() if self._device.type == "cuda" else images
+@lru_cache(maxsize=256)  # a copy to a GPU a step would stall it
+def on_device(layout: EpisodeLayout, device: torch.device) -> TrainingEpisodes:
+    """The episodes of a batch of this layout."""
+    per_class = layout.k_shot + layout.n_query
+    places = torch.arange(layout.size, device=device).view(layout.n_episodes, layout.n_way, per_class)
+    labels = torch.arange(layout.n_way, device=device)[:, None].expand(layout.n_episodes, -1, per_class)
+    support, query = slice(None, layout.k_shot), slice(layout.k_shot, None)
+    return TrainingEpisodes(
+        layout.n_way,
+        layout.k_shot,
+        layout.n_query,
+        support=places[:, :, support].flatten(1),
+        query=places[:, :, query].flatten(1),
+        support_labels=labels[:, :, support].flatten(1),
+        query_labels=labels[:, :, query].flatten(1),
+    )

@@ -10,10 +10,25 @@ from typing import Any
 
 import torch
 
-from harness.common.errors import RunsError
+from harness.common.errors import PluginError, RunsError
 from harness.common.files import atomic_write
 
 DIGEST_BYTES = 32
+
+
+def check_state(state: Any, place: str = "state") -> None:
+    """Raises PluginError where ``state`` holds what a checkpoint cannot give back."""
+    if isinstance(state, Mapping):
+        for name, value in state.items():
+            check_state(value, f"{place}[{name!r}]")
+    elif isinstance(state, (list, tuple)):
+        for number, value in enumerate(state):
+            check_state(value, f"{place}[{number}]")
+    elif not (state is None or isinstance(state, (torch.Tensor, bool, int, float, str, bytes))):
+        raise PluginError(
+            f"{place} is a {type(state).__name__}, which cannot be kept: hand over tensors, numbers, strings, and "
+            "dicts, lists and tuples of them, as state_dict() gives them"
+        )
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

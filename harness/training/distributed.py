@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import torch
 from torch import distributed, nn
+from torch.distributed.nn.functional import all_gather, all_reduce  # which gradients flow through
 
 
 def of_all_processes(values: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -18,7 +18,7 @@ def of_all_processes(values: torch.Tensor) -> tuple[torch.Tensor, int]:
     """
     if not _are_several():
         return values, 0
-    return _OfAll.apply(values), distributed.get_rank() * len(values)
+    return torch.cat(all_gather(values)), distributed.get_rank() * len(values)
 
 
 def normalise_over_all_processes(network: nn.Module, device: torch.device) -> nn.Module:
@@ -36,7 +36,10 @@ def normalise_over_all_processes(network: nn.Module, device: torch.device) -> nn
 
 
 class BatchNormOfAll(nn.BatchNorm2d):
-    """BatchNorm that normalises by mean and variance of the batch (P·N, C, H, W) of all P processes."""
+    """BatchNorm that normalises by mean and variance of the batch (P·N, C, H, W) of all P processes, on processors.
+
+    On GPUs torch has its own; this one lets several processes train, and be tested, without any.
+    """
 
     running_mean: torch.Tensor  # (C,)
     running_var: torch.Tensor  # (C,)
@@ -46,9 +49,10 @@ class BatchNormOfAll(nn.BatchNorm2d):
         if not self.training or not _are_several():
             return super().forward(maps)
         values = maps.to(torch.promote_types(maps.dtype, torch.float32))
-        mean = _MeanOfAll.apply(values.mean((0, 2, 3), keepdim=True))  # (1, C, 1, 1)
-        variance = _MeanOfAll.apply((values - mean).square().mean((0, 2, 3), keepdim=True))
-        n_values = distributed.get_world_size() * values.numel() // values.shape[1]
+        n_processes = distributed.get_world_size()
+        mean = all_reduce(values.mean((0, 2, 3), keepdim=True)) / n_processes  # (1, C, 1, 1)
+        variance = all_reduce((values - mean).square().mean((0, 2, 3), keepdim=True)) / n_processes
+        n_values = n_processes * values.numel() // values.shape[1]
         self._remember(mean.detach().flatten(), variance.detach().flatten() * n_values / (n_values - 1))
         scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
         return ((values - mean) * scale + self.bias[:, None, None]).to(maps.dtype)
@@ -62,31 +66,3 @@ class BatchNormOfAll(nn.BatchNorm2d):
 
 def _are_several() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
-
-
-class _OfAll(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
-        found = [torch.empty_like(values) for _ in range(distributed.get_world_size())]
-        distributed.all_gather(found, values.contiguous())
-        return torch.cat(found)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        together = gradient.clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(together)
-        return together.chunk(distributed.get_world_size())[distributed.get_rank()]
-
-
-class _MeanOfAll(torch.autograd.Function):
-    """The mean over processes; each gets the mean of the gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
-        together = values.clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(together)
-        return together / distributed.get_world_size()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        return _MeanOfAll.forward(ctx, gradient)

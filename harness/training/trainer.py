@@ -1,64 +1,31 @@
-"""The one training loop, for every method: precision, schedule, progress, a checkpoint an epoch, resume."""
+"""What trains a stage: recipes run by the one loop, or a loop of the method's own; costs, checkpoints, progress."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from harness.common.errors import HarnessError, PluginError
-from harness.common.randomness import numpy_generator, seeded, torch_generator
-from harness.contract.training import Batch, Batches, Loss
-from harness.hardware.hardware import Hardware
-from harness.images.augment import Augmenter
-from harness.training.batches import ImageFeed, ShuffledBatches
-from harness.training.checkpoints import read_checkpoint, write_checkpoint
-from harness.training.distributed import normalise_over_all_processes
+from harness.contract.recipe import Recipe
+from harness.contract.training import Batch, Loss
+from harness.training.checkpoints import check_state
 from harness.training.events import EpochDone, TrainingProgress
-from harness.training.recipe import Length, make_optimiser
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from harness.contract.data import DatasetSpec, Split
-    from harness.contract.options import TrainingOptions
-
-
-PROGRESS_EVERY = 0.3  # seconds
+from harness.training.loop import PROGRESS_EVERY, Training
+from harness.training.session import Session, refuse_infinite
 
 
 @dataclass
-class Trainer:
-    """Trains one stage's network. What it has done is added up in the public fields."""
+class Trainer(Session):
+    """Trains one stage's networks, by recipes or by a loop of the method's own."""
 
-    split: Split
-    dataset: DatasetSpec
-    hardware: Hardware
-    seed: int
-    folder: Path | None = None  # for checkpoints; None keeps none
-    report: Callable[[TrainingProgress | EpochDone], None] = lambda event: None
-    validate: Callable[[Any], float] | None = None  # a network's mean accuracy on validation episodes
-    devices: int = 1
-    images_seen: int = 0
-    seconds: float = 0.0
-    flops: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    _phase: int = 0  # how often ``run`` was called
-    _counted: int = 0  # the phase whose FLOPs are in ``flops``
-
-    @property
-    def device(self) -> torch.device:
-        """Where networks are trained."""
-        return torch.device(self.hardware.device)
+    _phase: int = 0  # how often ``run`` or ``resume`` was called
+    _clock: float | None = None  # when time was last counted in a loop of the method's own
+    _reported: float = 0.0
 
     def frozen(self, network: nn.Module) -> Callable[..., Any]:
         """``network`` as a teacher: in eval mode, on the training device, without gradients, in the same precision."""
@@ -70,194 +37,82 @@ class Trainer:
 
         return call
 
-    def run(
-        self,
-        network: nn.Module,
-        loss: Loss,
-        options: TrainingOptions,
-        *,
-        batches: Batches | None = None,
-        copies: int = 1,
-    ) -> None:
+    def run(self, network: nn.Module, loss: Loss | Mapping[str, Loss], recipe: Recipe) -> None:
         """Train ``network`` in place, from its last checkpoint if there is one.
 
         Args:
-            network: what is trained; ``loss`` must call the object it is handed, which wraps it.
-            loss: (network, batch) → scalars by name, of which ``loss`` is minimised.
-            options: length, optimiser and schedule.
-            batches: what a step sees; ``options.batch_size`` shuffled images by default.
-            copies: how often the network sees each image of a batch (4 with four rotations), for counting.
+            network: what is trained, or several in a ModuleDict or ModuleList; ``loss`` must call the object it is
+                handed, which wraps it.
+            loss: (network, batch) → scalars by name, of which ``loss`` is minimised. Losses by name take turns within a
+                step, each with the optimiser of that name.
+            recipe: length, optimiser, schedule, batches, views, selection.
         Raises:
             HarnessError: the loss is not finite at the end of an epoch, or there are no validation classes to select
                 on.
         """
-        validate = self.validate if options.selection == "best-val" else None
-        if options.selection == "best-val" and validate is None:
-            raise HarnessError(
-                f"selection = best-val, but {self.dataset.name} has no validation classes to select on: take 'last'"
-            )
+        self.check(recipe, loss)
         self._phase += 1
-        batches = batches or ShuffledBatches(options.batch_size)
-        if self.devices > 1 and (not batches.divisible or batches.size % self.devices):
-            raise HarnessError(
-                f"batches of {batches.size} images cannot be divided over {self.devices} processes: use --devices 1"
-                + (" or a batch_size that is a multiple" if batches.divisible else "")
-            )
-        length = Length.of(options, len(self._order(batches, 0)), batches.size * copies)
-        fabric = self.hardware.fabric(self.devices)
-        fabric.launch()
-        torch.set_num_threads(self.hardware.threads)  # Fabric sets its own number
-        network.to(fabric.device).to(memory_format=torch.channels_last)
-        optimiser = make_optimiser(network, options)
-        best = _Best()
-        start = self._load_checkpoint(network, optimiser, best)
-        if start < length.epochs:
-            if fabric.world_size > 1:
-                network = normalise_over_all_processes(network, fabric.device)
-            wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
-            feed = ImageFeed(self.split, fabric.device)
-            run = _Run(fabric, wrapped, wrapped_optimiser, loss, options, length, batches.size, copies, feed)
-            for epoch in range(start, length.epochs):
-                network.train()
-                metrics = self._epoch(
-                    run, self._order(batches, epoch)[: length.steps - epoch * length.epoch_steps], epoch
-                )
-                if validate is not None:
-                    metrics["val_accuracy"] = validate(network.eval())
-                    best.offer(metrics["val_accuracy"], network)
-                self.history.append({"phase": self._phase, "epoch": epoch + 1, **metrics})
-                if fabric.is_global_zero:
-                    self._save_checkpoint(network, optimiser, epoch + 1, best)
-                fabric.barrier()
-                self.report(EpochDone(epoch + 1, metrics))
-        if best.weights is not None:
-            network.load_state_dict(best.weights)
-        network.eval()
-        if fabric.world_size > 1:
-            torch.distributed.destroy_process_group()
+        Training(self, network, loss, recipe, self._phase).run()
 
-    def _epoch(self, run: _Run, steps: np.ndarray, epoch: int) -> dict[str, float]:
-        """Train on the batches of ``steps`` (n, B). Returns the mean losses; no step waits for the device."""
-        fabric, length = run.fabric, run.length
-        augment = Augmenter(self.dataset.augmentation, self.dataset.mean, self.dataset.std)
-        share = run.batch_size // fabric.world_size
-        own = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
-        draws = torch_generator(fabric.device, self.seed, "augment", self._phase, epoch)
-        places = torch.arange(steps.size, device=fabric.device).view(steps.shape)[:, own].flatten()
-        parameters = augment.draw(steps.size, draws)[places]
-        totals: dict[str, torch.Tensor] = {}
-        began = reported = time.perf_counter()
-        with seeded(self.seed, "epoch", self._phase, epoch, fabric.global_rank):
-            for i, (images, labels) in enumerate(augment.stream(run.feed(steps[:, own]), parameters)):
-                decay = length.decay(run.options, epoch * length.epoch_steps + i)
-                for group in run.optimiser.param_groups:
-                    group["lr"] = run.options.learning_rate * decay
-                losses = self._step(run, Batch(images, labels))
-                for name, value in losses.items():
-                    totals[name] = totals.get(name, 0) + value
-                now = time.perf_counter()
-                if now - reported > PROGRESS_EVERY:
-                    reported = now
-                    seen = (i + 1) * run.step_images
-                    self.report(
-                        TrainingProgress(
-                            epoch + 1,
-                            length.epochs,
-                            self.images_seen + seen,
-                            length.images,
-                            seen / (now - began),
-                            losses["loss"].item(),
-                        )
-                    )
-        means = fabric.all_reduce({name: value / len(steps) for name, value in totals.items()})
-        metrics = {name: float(value) for name, value in cast(dict[str, torch.Tensor], means).items()}
-        elapsed = time.perf_counter() - began
-        if not all(map(math.isfinite, metrics.values())):
-            shown = ", ".join(f"{name} {value:g}" for name, value in metrics.items())
-            raise HarnessError(f"the loss is not finite after epoch {epoch + 1} ({shown}): try a lower learning rate")
-        self.images_seen += len(steps) * run.step_images
-        self.seconds += elapsed
-        return {**metrics, "images_per_second": len(steps) * run.step_images / elapsed}
+    # ── for a loop of one's own ──────────────────────────────────────────────────────────────────
 
-    def _step(self, run: _Run, batch: Batch) -> dict[str, torch.Tensor]:
-        """One optimiser step. Returns the losses, detached. The first step of a training also counts its FLOPs."""
-        counter = FlopCounterMode(display=False) if self._counted < self._phase else None
-        with counter or nullcontext():
-            run.optimiser.zero_grad(set_to_none=True)
-            losses = run.loss(run.network, batch)
-            if not isinstance(losses, Mapping):
-                raise PluginError(f"the loss function returned a {type(losses).__name__}: return {{'loss': …}}")
-            if "loss" not in losses:
-                raise PluginError(f"the losses {', '.join(losses) or '(none)'} have none named 'loss' to minimise")
-            run.fabric.backward(losses["loss"])
-        run.optimiser.step()
-        if counter is not None:
-            self._counted = self._phase
-            self.flops += counter.get_total_flops() * run.fabric.world_size * run.length.steps
-        return {name: value.detach().float() for name, value in losses.items()}
+    def resume(self) -> Any:
+        """Begin a loop of one's own. Returns what its last ``checkpoint`` was given; None where there is none."""
+        if self.devices > 1:
+            raise HarnessError("this stage trains by a loop of its own, in one process: use --devices 1")
+        self._phase += 1
+        saved = self.load(self._phase)
+        self._clock = time.perf_counter()
+        return saved["state"] if saved is not None else None
 
-    def _order(self, batches: Batches, epoch: int) -> np.ndarray:
-        """Indices (steps, B) of an epoch's batches."""
-        return batches.epoch(self.split, numpy_generator(self.seed, "order", self._phase, epoch))
+    def batches(self, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0, as ``run`` would train on them."""
+        stream = self.stream(recipe, self._phase)
+        return stream.batches(epoch, stream.steps(epoch))
 
-    @property
-    def _checkpoint(self) -> Path | None:
-        return self.folder / f"checkpoint-{self._phase}.pt" if self.folder else None
+    def account(self, images: int = 0, flops: int = 0, seconds: float = 0.0) -> None:
+        """Add to what the row says it cost. Time from ``resume`` to each ``checkpoint`` is counted by itself."""
+        if min(images, flops, seconds) < 0:
+            raise PluginError(f"account(images={images}, flops={flops}, seconds={seconds}): a cost is not negative")
+        self.done.images_seen += int(images)
+        self.done.flops += int(flops)
+        self.done.seconds += float(seconds)
 
-    def _load_checkpoint(self, network: nn.Module, optimiser: torch.optim.Optimizer, best: _Best) -> int:
-        """Take up this phase's last checkpoint. Returns how many epochs are done; 0 where there is none."""
-        if self._checkpoint is None or not self._checkpoint.exists():
-            return 0
-        saved = read_checkpoint(self._checkpoint)
-        network.load_state_dict(saved["network"])
-        optimiser.load_state_dict(saved["optimiser"])
-        best.accuracy, best.weights = saved["best"]
-        self.images_seen, self.seconds, self.flops, self._counted, self.history = saved["done"]
-        return saved["epoch"]
-
-    def _save_checkpoint(self, network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int, best: _Best) -> None:
-        if self._checkpoint is None:
+    def progress(self, done: int, total: int, loss: float | torch.Tensor) -> None:
+        """Say that ``done`` of ``total`` epochs or steps are over; may be called often."""
+        now = time.perf_counter()
+        if self._clock is None or now - self._reported < PROGRESS_EVERY:
             return
-        state = {
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "epoch": epoch,
-            "best": (best.accuracy, best.weights),
-            "done": (self.images_seen, self.seconds, self.flops, self._counted, self.history),
-        }
-        write_checkpoint(self._checkpoint, state)
+        self._reported = now
+        seen = self.images_seen
+        speed = seen / max(self.seconds + now - self._clock, 1e-9)
+        self.report(TrainingProgress(done, total, seen, round(seen * total / max(done, 1)), speed, _number(loss)))
+
+    def checkpoint(self, state: Any, metrics: Mapping[str, float | torch.Tensor] | None = None) -> None:
+        """Keep ``state``, whole or not at all; ``metrics`` are a line of metrics.csv.
+
+        Args:
+            state: tensors, numbers, strings, and dicts, lists and tuples of them, as state dicts are.
+        Raises:
+            PluginError: ``resume`` was not called before, or ``state`` holds something else.
+            HarnessError: a metric is not finite.
+        """
+        if self._clock is None:
+            raise PluginError("trainer.checkpoint: call trainer.resume() first, which says where the loop was")
+        check_state(state)
+        now = time.perf_counter()
+        self.account(seconds=now - self._clock)
+        self._clock = now
+        measured = {name: _number(value) for name, value in (metrics or {}).items()}
+        epoch = 1 + sum(row["phase"] == self._phase for row in self.history)
+        refuse_infinite(measured, epoch)
+        self.history.append({"phase": self._phase, "epoch": epoch, **measured})
+        self.save(self._phase, {"state": state})
+        self.report(EpochDone(epoch, measured))
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What stays the same during one call of ``Trainer.run``."""
-
-    fabric: Fabric
-    network: Any  # wrapped by Fabric
-    optimiser: Any  # wrapped by Fabric
-    loss: Loss
-    options: TrainingOptions
-    length: Length
-    batch_size: int
-    copies: int
-    feed: ImageFeed
-
-    @property
-    def step_images(self) -> int:
-        return self.batch_size * self.copies
-
-
-@dataclass
-class _Best:
-    """The weights that did best on validation episodes so far."""
-
-    accuracy: float = -math.inf
-    weights: dict[str, torch.Tensor] | None = None
-
-    def offer(self, accuracy: float, network: nn.Module) -> None:
-        if accuracy > self.accuracy:
-            self.accuracy = accuracy
-            self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+def _number(value: float | torch.Tensor) -> float:
+    return float(value.item() if isinstance(value, torch.Tensor) else value)
 
 
 def _as_float(value: Any) -> Any:

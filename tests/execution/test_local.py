@@ -49,14 +49,14 @@ def test_two_processes_train_as_one_does(tmp_path, method):
 
 
 def test_episodes_cannot_be_divided_over_processes(tiny):
+    from harness.contract.batches import EpisodicBatches
     from harness.contract.options import TrainingOptions
     from harness.hardware.hardware import choose_hardware
-    from harness.training.batches import EpisodicBatches
     from harness.training.trainer import Trainer
 
     trainer = Trainer(tiny.train, tiny.spec, choose_hardware("cpu", "32", 1), seed=0, devices=2)
     with pytest.raises(HarnessError, match="batches of 20 images cannot be divided over 2 processes"):
-        trainer.run(None, None, TrainingOptions(), batches=EpisodicBatches(4, 2, 3))
+        trainer.run(None, None, TrainingOptions().recipe(batches=EpisodicBatches(4, 2, 3)))
 
 
 def test_a_batch_that_does_not_divide_is_a_failed_row(tmp_path):

@@ -31,7 +31,7 @@ def cross_entropy(network, batch):
 
 
 def fit(context, learner):
-    context.trainer.run(learner, cross_entropy, context.options)
+    context.trainer.run(learner, cross_entropy, context.options.recipe())
 
 
 def method(build=build, fit=fit, reads=TRAINING_READS, options=Options, head=COSINE_HEAD, **about):

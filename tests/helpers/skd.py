@@ -8,10 +8,10 @@ from harness_skd import SkdOptions, stages
 
 from harness.common.randomness import numpy_generator, seeded
 from harness.contract.backbones import BackboneRequest
+from harness.contract.batches import ShuffledBatches
 from harness.contract.methods import BuildContext, FitContext
 from harness.hardware.hardware import choose_hardware
 from harness.networks.backbones import SPECS
-from harness.training.batches import ShuffledBatches
 from harness.training.trainer import Trainer
 
 HARDWARE = choose_hardware("cpu", "32", 1)

@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 
 from harness.common.randomness import numpy_generator, seeded
 from harness.contract.backbones import BackboneRequest
+from harness.contract.batches import ShuffledBatches
 from harness.contract.methods import BuildContext, FitContext
 from harness.contract.options import TRAINING_READS, TrainingOptions
 from harness.contract.presets import resolve
 from harness.hardware.hardware import choose_hardware
 from harness.networks.backbones import SPECS
 from harness.networks.backbones.dropblock import DropBlock
-from harness.training.batches import ShuffledBatches
 from harness.training.trainer import Trainer
 
 HARDWARE = choose_hardware("cpu", "32", 1)
@@ -207,7 +207,9 @@ def test_the_learning_rate_that_is_applied_is_torchs(plain, schedule, in_images)
         decay_at=milestones,
     )
     network = Drift()
-    Trainer(plain.train, plain.spec, HARDWARE, seed=1).run(network, lambda n, b: {"loss": n(b.images)}, options)
+    Trainer(plain.train, plain.spec, HARDWARE, seed=1).run(
+        network, lambda n, b: {"loss": n(b.images)}, options.recipe()
+    )
     positions = [*network.seen, float(network.weight.detach())]
     applied = -np.diff(positions)
 

@@ -148,7 +148,7 @@ def test_an_option_that_is_read_but_not_named_is_found():
 
 def test_an_option_that_a_copy_replaces_counts_as_unread():
     def replacing(context, learner):
-        context.trainer.run(learner, cross_entropy, context.options.model_copy(update={"learning_rate": 0.02}))
+        context.trainer.run(learner, cross_entropy, context.options.model_copy(update={"learning_rate": 0.02}).recipe())
 
     reads = tuple(name for name in TRAINING_READS if name != "learning_rate")
     check_method(method(fit=replacing, reads=reads), options=SHORT)
@@ -157,7 +157,7 @@ def test_an_option_that_a_copy_replaces_counts_as_unread():
 
 def test_a_budget_that_is_ignored_is_found():
     def endless(context, learner):
-        context.trainer.run(learner, cross_entropy, context.options.model_copy(update={"images": 5000}))
+        context.trainer.run(learner, cross_entropy, context.options.recipe(length=harness.Length(images=5000)))
 
     with pytest.raises(PluginError, match="asked for 1,600 images, only counts 5,0"):
         check_method(method(fit=endless))
@@ -244,7 +244,7 @@ def test_a_training_that_forgets_where_it_was_is_found():
             steps += 1
             return {"loss": cross_entropy(network, batch)["loss"] * (1 if steps < 10 else 0)}
 
-        context.trainer.run(learner, loss, context.options)
+        context.trainer.run(learner, loss, context.options.recipe())
 
     assert "stopped after an epoch and resumed, it ends elsewhere" in refused(method(fit=counting), images=1000)
 

@@ -13,17 +13,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 import harness
-from harness import QUICK, QUICK_PER_DATASET, TRAINING_READS
+from harness import QUICK, QUICK_PER_DATASET
 
 INSTALL = """pip install "numpy>=1.26,<2" learn2learn==0.2.0 --config-settings="--build-option=build_ext\""""
 
 
-class ProtoNetOptions(harness.TrainingOptions):
+class ProtoNetOptions(harness.GradientOptions):
     """Options of prototypical networks. ``epochs`` counts ``episodes_per_epoch`` training episodes each."""
 
     epochs: int = Field(250, gt=0, description="training length in epochs of episodes_per_epoch training episodes")
     episodes_per_epoch: int = Field(100, gt=0, description="training episodes an epoch")
-    batch_size: int = Field(0, ge=0, le=0, description="unused: a step is one training episode")
     optimiser: Literal["sgd", "adam"] = Field("adam", description="SGD, or Adam")
     learning_rate: float = Field(1e-3, gt=0, description="initial learning rate")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty on all weights")
@@ -35,7 +34,7 @@ class ProtoNetOptions(harness.TrainingOptions):
 
 
 def stages(options: ProtoNetOptions) -> Sequence[harness.Stage]:
-    reads = (*TRAINING_READS, "episodes_per_epoch", "train_way", "train_shot", "train_query")
+    reads = tuple(ProtoNetOptions.model_fields)
     return [harness.Stage("protonet", build, fit, reads=reads, version=2)]  # 2: supports drawn evenly
 
 

@@ -33,14 +33,14 @@ def fit(context: harness.FitContext, learner: Any) -> None:
     batches = EpisodicBatches(
         options.train_way, options.train_shot, options.train_query, options.episodes_per_epoch, divisible=True
     )
-    way, shot = options.train_way, options.train_shot
-    target = torch.arange(way, device=context.trainer.device).repeat_interleave(options.train_query)
 
     def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        episode = batch.episodes
+        assert episode is not None
         features, _ = of_all_processes(network(batch.images))  # (B, D), the whole episode in every process
-        features = features.unflatten(0, (way, -1))  # (n_way, k_shot + n_query, D)
+        (support,), (query,) = episode.split(features)
         # Not by fit_(), which looks for the labels that are there and so waits for a GPU once a class.
-        classifier.prototypes = features[:, :shot].mean(1)  # (n_way, D)
-        return {"loss": F.cross_entropy(classifier(features[:, shot:].flatten(0, 1)), target)}
+        classifier.prototypes = support.unflatten(0, (episode.n_way, -1)).mean(1)  # (n_way, D)
+        return {"loss": F.cross_entropy(classifier(query), episode.query_labels[0])}
 
-    context.trainer.run(learner, loss, options, batches=batches)
+    context.trainer.run(learner, loss, options.recipe(batches=batches))

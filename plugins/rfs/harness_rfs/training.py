@@ -25,7 +25,7 @@ def simple(context: harness.FitContext, learner: Any) -> None:
         _, logits = network(batch.images)
         return {"loss": F.cross_entropy(logits, batch.labels)}
 
-    context.trainer.run(learner, loss, context.options)
+    context.trainer.run(learner, loss, context.options.recipe())
 
 
 def distill(context: harness.FitContext, learner: Any) -> None:
@@ -44,7 +44,7 @@ def distill(context: harness.FitContext, learner: Any) -> None:
         kd = distillation(logits, teacher_logits, options.temperature)
         return {"loss": options.ce_weight * ce + options.kd_weight * kd, "ce": ce, "kd": kd}
 
-    context.trainer.run(learner, loss, options)
+    context.trainer.run(learner, loss, options.recipe())
 
 
 def set_dropblock(context: harness.FitContext, learner: Any) -> None:

@@ -21,7 +21,7 @@ def fit(context: harness.FitContext, learner: Any) -> None:
     if options.self_supervision == "none":
         # Nothing trains the second head then, and data-parallel training waits for gradients of all that may train.
         learner.self_supervised.requires_grad_(False)
-        context.trainer.run(learner, _cross_entropy, options)
+        context.trainer.run(learner, _cross_entropy, options.recipe())
         return
     transform, copies = _transform(context)
 
@@ -33,7 +33,7 @@ def fit(context: harness.FitContext, learner: Any) -> None:
         ss = self_supervised(q[-len(which) :], which)
         return {"loss": ce + options.alpha * ss, "ce": ce, "self_supervised": ss}
 
-    context.trainer.run(learner, loss, options, copies=copies)
+    context.trainer.run(learner, loss, options.recipe(copies=copies))
 
 
 def _cross_entropy(network: Any, batch: Batch) -> dict[str, torch.Tensor]:

@@ -51,7 +51,7 @@ def fit(context: harness.FitContext, learner: Any) -> None:
             consistency = simclr(logits[:n], twin, options.simclr_temperature)
         return {"loss": kd + options.beta * consistency, "kd": kd, options.consistency: consistency}
 
-    context.trainer.run(learner, loss, _gen1(options), copies=copies)
+    context.trainer.run(learner, loss, options.recipe("gen1_", copies=copies))
 
 
 def quarter_turns(twin: str, images: torch.Tensor) -> int | torch.Tensor:
@@ -77,15 +77,3 @@ def _twin(logits: torch.Tensor, turns: int | torch.Tensor, n: int, copies: int) 
         return logits[n:]
     views = logits.view(copies, n, -1)
     return views[turns] if isinstance(turns, int) else views[turns, torch.arange(n, device=logits.device)]
-
-
-def _gen1(options: Any) -> Any:
-    """Gen-1's own length and learning rate in the places where the training loop looks for them."""
-    return options.model_copy(
-        update={
-            "images": options.gen1_images or options.images,
-            "epochs": options.gen1_epochs,
-            "decay_at": options.gen1_decay_at,
-            "learning_rate": options.gen1_learning_rate,
-        }
-    )

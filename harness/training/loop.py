@@ -1,0 +1,220 @@
+"""The one training loop, for every method that has a recipe: precision, schedule, selection, resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.common.errors import HarnessError
+from harness.common.randomness import seeded
+from harness.training.distributed import normalise_over_all_processes
+from harness.training.events import EpochDone, TrainingProgress
+from harness.training.session import refuse_infinite
+from harness.training.state import Best
+from harness.training.steps import (
+    Optimisers,
+    Turn,
+    backward,
+    make_optimisers,
+    make_schedulers,
+    make_turns,
+    named,
+    take_step,
+)
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from harness.contract.batches import Step
+    from harness.contract.recipe import Recipe
+    from harness.contract.training import Batch, Loss
+    from harness.training.session import Session
+
+
+PROGRESS_EVERY = 0.3  # seconds
+
+
+@dataclass
+class Training:
+    """One call of ``Trainer.run``."""
+
+    session: Session
+    network: nn.Module
+    loss: Loss | Mapping[str, Loss]
+    recipe: Recipe
+    phase: int
+
+    def run(self) -> None:
+        """Train from the last checkpoint to the end, or to where validation no longer improves."""
+        fabric = self._launch()
+        network = self.network.to(fabric.device).to(memory_format=torch.channels_last)
+        optimisers = make_optimisers(network, self.recipe, self.loss)
+        best = Best()
+        first = self._take_up(optimisers, best)
+        if first < self.n_epochs and not self._is_over(best):
+            wrapped, turns = self._prepare(fabric, optimisers, first)
+            for epoch in range(first, self.n_epochs):
+                network.train()
+                metrics = self._train_epoch(fabric, wrapped, turns, epoch)
+                if self.recipe.selection is not None:
+                    accuracy = self.session.validation_accuracy(network.eval(), self.recipe.selection)
+                    metrics["val_accuracy"] = accuracy = fabric.broadcast(accuracy)
+                    best.offer(accuracy, network)
+                self._keep(fabric, optimisers, best, epoch + 1, metrics)
+                if self._is_over(best):
+                    break
+        if best.weights is not None:
+            network.load_state_dict(best.weights)
+        network.eval()
+        if fabric.world_size > 1:
+            torch.distributed.destroy_process_group()
+
+    # ── how long it is ───────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def epoch_steps(self) -> int:
+        n_steps = len(self.session.stream(self.recipe, self.phase).steps(0))
+        if n_steps == 0:
+            raise HarnessError("the recipe's batches make an epoch without a step")
+        return n_steps
+
+    @cached_property
+    def n_steps(self) -> int:
+        return self.recipe.length.in_steps(self.epoch_steps, self.recipe.step_images)
+
+    @property
+    def n_epochs(self) -> int:
+        return -(-self.n_steps // self.epoch_steps)
+
+    def _is_over(self, best: Best) -> bool:
+        return self.recipe.selection is not None and best.has_waited(self.recipe.selection.patience)
+
+    # ── before the first step ────────────────────────────────────────────────────────────────────
+
+    def _launch(self) -> Fabric:
+        hardware = self.session.hardware
+        fabric = hardware.fabric(self.session.devices)
+        fabric.launch()
+        torch.set_num_threads(hardware.threads)  # Fabric sets its own number
+        return fabric
+
+    def _take_up(self, optimisers: Optimisers, best: Best) -> int:
+        """Go on from this phase's last checkpoint. Returns how many epochs are done; 0 where there is none."""
+        saved = self.session.load(self.phase)
+        if saved is None:
+            return 0
+        self.network.load_state_dict(saved["network"])
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(saved["optimisers"][name])
+        best.accuracy, best.epochs_since, best.weights = saved["best"]
+        return saved["epoch"]
+
+    def _prepare(self, fabric: Fabric, optimisers: Optimisers, first: int) -> tuple[Any, list[Turn]]:
+        """The network as Fabric wraps it for device and precision, and the turns of a step."""
+        network = self.network
+        if fabric.world_size > 1:
+            network = normalise_over_all_processes(network, fabric.device)
+        made = list(optimisers.values())
+        schedulers = make_schedulers(made, self.recipe, self.n_steps, self.epoch_steps, first * self.epoch_steps)
+        if isinstance(network, nn.ModuleDict):
+            wrapped: Any = nn.ModuleDict({name: fabric.setup_module(part) for name, part in network.items()})
+        elif isinstance(network, nn.ModuleList):
+            wrapped = nn.ModuleList(map(fabric.setup_module, network))
+        else:
+            wrapped = fabric.setup_module(network)
+        set_up = fabric.setup_optimizers(*made)
+        return wrapped, make_turns(self.loss, list(set_up) if len(made) > 1 else [set_up], schedulers)
+
+    # ── an epoch ─────────────────────────────────────────────────────────────────────────────────
+
+    def _train_epoch(self, fabric: Fabric, network: Any, turns: list[Turn], epoch: int) -> dict[str, float]:
+        """The mean losses of an epoch's steps, and how fast they went; no step waits for the device."""
+        stream = self.session.stream(self.recipe, self.phase, fabric.global_rank, fabric.world_size)
+        steps = stream.steps(epoch)[: self.n_steps - epoch * self.epoch_steps]
+        n_images = sum(len(step.index) for step in steps) * self.recipe.views * self.recipe.copies
+        totals: dict[str, torch.Tensor] = {}
+        clock = _Clock()
+        with seeded(self.session.seed, "epoch", self.phase, epoch, fabric.global_rank):
+            for i, batch in enumerate(stream.batches(epoch, steps)):
+                losses = self._step(fabric, network, turns, batch)
+                for name, value in losses.items():
+                    totals[name] = totals.get(name, 0) + value
+                if clock.should_report():
+                    self._report(epoch, steps[: i + 1], clock, losses["loss"])
+        means = fabric.all_reduce({name: value / len(steps) for name, value in totals.items()})
+        metrics = {name: float(value) for name, value in cast(dict[str, torch.Tensor], means).items()}
+        seconds = clock.seconds()
+        refuse_infinite(metrics, epoch + 1)
+        self.session.done.images_seen += n_images
+        self.session.done.seconds += seconds
+        return {**metrics, "images_per_second": n_images / seconds}
+
+    def _step(self, fabric: Fabric, network: Any, turns: list[Turn], batch: Batch) -> dict[str, torch.Tensor]:
+        """One step of each optimiser. Returns the losses, detached. A phase's first step also counts its FLOPs."""
+        done = self.session.done
+        counted = done.counted_phase >= self.phase
+        found: dict[str, torch.Tensor] = {}
+        for turn in turns:
+            counter = None if counted else FlopCounterMode(display=False)
+            with counter or nullcontext():
+                losses = backward(fabric, network, turns, turn, batch)
+            take_step(turn, self.recipe.clip)
+            found.update(named(turn, losses))
+            if counter is not None:
+                done.flops += counter.get_total_flops() * fabric.world_size * self.n_steps
+        done.counted_phase = self.phase
+        if "loss" not in found:  # losses that took turns
+            found["loss"] = torch.stack([found[f"{turn.name}_loss"] for turn in turns]).sum()
+        return found
+
+    def _report(self, epoch: int, steps: Sequence[Step], clock: _Clock, loss: torch.Tensor) -> None:
+        seen = sum(len(step.index) for step in steps) * self.recipe.views * self.recipe.copies
+        self.session.report(
+            TrainingProgress(
+                epoch + 1,
+                self.n_epochs,
+                self.session.images_seen + seen,
+                self.n_steps * self.recipe.step_images,
+                seen / clock.seconds(),
+                loss.item(),
+            )
+        )
+
+    def _keep(self, fabric: Fabric, optimisers: Optimisers, best: Best, epochs: int, metrics: dict[str, float]) -> None:
+        """Write the checkpoint of ``epochs`` done epochs, then tell."""
+        self.session.history.append({"phase": self.phase, "epoch": epochs, **metrics})
+        if fabric.is_global_zero:
+            state = {
+                "network": self.network.state_dict(),
+                "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
+                "epoch": epochs,
+                "best": (best.accuracy, best.epochs_since, best.weights),
+            }
+            self.session.save(self.phase, state)
+        fabric.barrier()
+        self.session.report(EpochDone(epochs, metrics))
+
+
+class _Clock:
+    """Seconds of an epoch, and when it is time to report again."""
+
+    def __init__(self) -> None:
+        self._began = self._reported = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    def should_report(self) -> bool:
+        now = time.perf_counter()
+        if now - self._reported <= PROGRESS_EVERY:
+            return False
+        self._reported = now
+        return True
