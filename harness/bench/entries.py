@@ -12,7 +12,7 @@ from harness.catalogue.validation import checked_stages
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
-from harness.contract.methods import MethodSpec
+from harness.contract.methods import MethodSpec, deciding
 from harness.contract.names import MethodReference, OptionName
 from harness.contract.options import MethodOptions
 from harness.contract.plan import NATIVE, PRETRAINED, BenchPlan
@@ -47,13 +47,10 @@ class Entry:
         Args:
             options: in place of the entry's own.
         """
-        stages = {stage.name: stage for stage in self.method.stages(options or self.options)}
-        reads: set[str] = set()
-        before: str | None = stage if stage in stages else None
-        while before is not None:
-            reads.update(stages[before].reads)
-            before = stages[before].parent
-        return reads
+        stages = self.method.stages(options or self.options)
+        if all(each.name != stage for each in stages):
+            return set()
+        return deciding(stages, stage, self.method.options.model_fields)
 
 
 def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:

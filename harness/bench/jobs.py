@@ -1,8 +1,8 @@
-"""The jobs of a method with a seed: a stage each, after its parent."""
+"""The jobs of a method with a seed: a stage each, after its parents."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from harness.common.errors import HarnessError, RunsError
 from harness.contract.data import Dataset, DatasetSpec
 from harness.contract.plan import BenchPlan
 from harness.episodes.plan import EpisodePlan
-from harness.execution.job import StageJob
+from harness.execution.job import ParentStage, StageJob
 from harness.execution.source import DataSource
 from harness.hardware.request import HardwareRequest
 from harness.runs import StageIdentity
@@ -33,7 +33,7 @@ def stage_jobs(
     output: Path,
     catalogue: Catalogue,
 ) -> Iterator[StageJob]:
-    """The jobs of one method with one seed, each after its parent."""
+    """The jobs of one method with one seed, each after its parents."""
     versions = tuple(catalogue.head(entry.head).versions) if entry.head else ()
     options = entry.options.model_dump(mode="json")
     weights = starting_weights(plan.weights, entry.backbone, catalogue)
@@ -44,9 +44,9 @@ def stage_jobs(
                 f"{dataset.spec.name} has no base classes to train {entry.label} on: train on another "
                 f"dataset, with --test-dataset {source.dataset}"
             )
-        parent = done[stage.parent] if stage.parent else None
-        selects = options.get("selection") == "best-val" and "selection" in stage.reads
-        if selects and dataset.val is None:
+        parents = [done[name] for name in stage.parents]
+        reads = options if stage.reads is None else stage.reads
+        if options.get("selection") == "best-val" and "selection" in reads and dataset.val is None:
             raise HarnessError(
                 f"{entry.label}.selection = best-val, but {dataset.spec.name} has no validation classes "
                 f"to select on: --set {entry.label}.selection=last"
@@ -55,10 +55,10 @@ def stage_jobs(
             method=entry.method.name,
             stage=stage.name,
             version=stage.version,
-            options={name: options[name] for name in stage.reads},
-            parent=parent.key if parent else None,
+            options={name: options[name] for name in reads},
+            parents=tuple(parent.key for parent in parents),
             data=dataset.train.fingerprint if dataset.train else "",
-            validation=f"{dataset.val.fingerprint} {entry.method.head if selects else ''}" if dataset.val else None,
+            validation=f"{dataset.val.fingerprint} {entry.method.head}" if dataset.val else None,
             pixels=_pixels(dataset.spec),
             backbone=entry.backbone,
             weights=_file_digest(weights) if weights else None,
@@ -74,16 +74,23 @@ def stage_jobs(
             weights=weights,
             head=entry.head,
             seed=seed,
-            depth=parent.depth + 1 if parent else 0,
+            position=_position(parents, done.values()),
             identity=identity,
             folder=identity.folder(output, source.dataset),
-            parent_folder=parent.folder if parent else None,
+            parents=tuple(ParentStage(parent.stage, parent.position, parent.folder) for parent in parents),
             source=source,
             protocol=protocol,
             machine=machine,
             head_versions=versions,
         )
         yield done[stage.name]
+
+
+def _position(parents: Sequence[StageJob], earlier: Iterable[StageJob]) -> tuple[int, ...]:
+    """(depth,), or (depth, n) where n earlier stages of the method are as deep: members of an ensemble differ."""
+    depth = 1 + max((parent.position[0] for parent in parents), default=-1)
+    n_beside = sum(job.position[0] == depth for job in earlier)
+    return (depth, n_beside) if n_beside else (depth,)
 
 
 def _pixels(spec: DatasetSpec) -> Mapping[str, Any]:

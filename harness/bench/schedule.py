@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Schedule:
-    """Which jobs are left, and which of them can begin: those whose parent is done."""
+    """Which jobs are left, and which of them can begin: those whose parents are done."""
 
     def __init__(self, tables: Sequence[BenchTable], observe: Observe, untrained: Set[str] = frozenset()) -> None:
         self._tables = {job: table for table in tables for job in table.jobs}
@@ -31,7 +31,7 @@ class Schedule:
         """The first job that can begin and has something to do; None: there is none now."""
         undone = set(self._running)
         for job in list(self._waiting):
-            if undone.isdisjoint({job.key, job.identity.parent}):
+            if undone.isdisjoint({job.key, *job.identity.parents}):
                 self._waiting.remove(job)
                 outcome = self._reused(job) or self._blocked(job)
                 if outcome is None:
@@ -57,8 +57,9 @@ class Schedule:
         if job.key in self._untrained:
             return StageFailure(job.key, "it is not trained: run its bench again")
         table = self._tables[job]
-        reason = self._reasons.get((table, job.identity.parent or ""))
-        if reason is None:
+        reasons = [self._reasons[table, key] for key in job.identity.parents if (table, key) in self._reasons]
+        if not reasons:
             return None
+        reason = reasons[0]
         self._reasons[table, job.key] = reason  # its own children name the first that failed
         return StageFailure(job.key, reason)

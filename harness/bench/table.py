@@ -84,7 +84,7 @@ class BenchTable:
             options=dict(job.options),
             seed=job.seed,
             key=job.key,
-            parent=job.identity.parent,
+            parents=job.identity.parents,
             folder=str(job.folder.relative_to(output)),
             scores=tuple(self.scores(job)),
             failure=outcome.error if isinstance(outcome, StageFailure) else None,
@@ -137,7 +137,7 @@ def _needed(table: BenchTable) -> list[StageJob]:
         if not fnmatch.filter(names, pattern):
             raise UnknownName("row in --rows", pattern, names, "Rows")
     needed = {job.key for job in table.jobs if table.shows(job)}
-    for job in reversed(table.jobs):  # each comes after its parent
-        if job.key in needed and job.identity.parent is not None:
-            needed.add(job.identity.parent)
+    for job in reversed(table.jobs):  # each comes after its parents
+        if job.key in needed:
+            needed.update(job.identity.parents)
     return [job for job in table.jobs if job.key in needed]

@@ -46,14 +46,23 @@ def checked_stages(method: MethodSpec, options: Any) -> list[Stage]:
     for stage in stages:
         if not isinstance(stage, Stage):
             raise PluginError(f"{method.name}: stages() returned a {type(stage).__name__}, not a harness.Stage")
-        if stage.parent is not None and stage.parent not in seen:
-            raise PluginError(f"{method.name}/{stage.name}: its parent {stage.parent!r} is no earlier stage")
-        for name in stage.reads:
-            if name not in method.options.model_fields:
-                raise UnknownName(f"option read by {method.name}/{stage.name}", name, method.options.model_fields)
-        if stage.name in seen:
-            raise PluginError(f"{method.name}: two stages are named {stage.name!r}")
+        _validate_stage(method, stage, seen)
         seen.add(stage.name)
     if not seen:
         raise PluginError(f"{method.name}: no stages")
     return stages
+
+
+def _validate_stage(method: MethodSpec, stage: Stage, earlier: set[str]) -> None:
+    name = f"{method.name}/{stage.name}"
+    for what, names in (("parents", stage.parents), ("reads", stage.reads)):
+        if isinstance(names, str):
+            raise PluginError(f"{name}: {what} is a tuple of names: write ({names!r},)")
+    for parent in stage.parents:
+        if parent not in earlier:
+            raise PluginError(f"{name}: its parent {parent!r} is no earlier stage")
+    for option in stage.reads or ():
+        if option not in method.options.model_fields:
+            raise UnknownName(f"option read by {name}", option, method.options.model_fields)
+    if stage.name in earlier:
+        raise PluginError(f"{method.name}: two stages are named {stage.name!r}")

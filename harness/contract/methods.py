@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ class FitContext(BuildContext):
 
     train: Split
     val: Split | None
-    parent: Any  # None, or the trained learner of the parent stage, frozen and in eval mode
+    parents: tuple[Any, ...]  # the trained learners of the parent stages, frozen and in eval mode
     seed: int  # for harness.randomness: numpy_generator(context.seed, "my purpose")
     trainer: Trainer
 
@@ -49,9 +49,27 @@ class Stage:
     name: str
     build: Callable[[BuildContext], Learner]
     fit: Callable[[FitContext, Any], None] | None = None  # None: nothing to train
-    parent: str | None = None
-    reads: tuple[str, ...] = ()  # the options that decide this stage's weights; what is not named shares a result
+    parents: tuple[str, ...] = ()  # earlier stages whose learners this one starts from, distils or joins
+    # The options that decide this stage's weights; None: all of them. Values of an option that is not named share one
+    # result, so reading it in build or fit is an error.
+    reads: tuple[str, ...] | None = None
     version: int = 1  # raised by its author when the code changes results
+
+
+def deciding(stages: Sequence[Stage], name: str, options: Iterable[str]) -> set[str]:
+    """The options that decide a stage: those that it reads, or that a stage reads which it is trained from.
+
+    Args:
+        options: all of the method's.
+    """
+    by_name = {stage.name: stage for stage in stages}
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        stage = by_name[waiting.pop()]
+        found.update(options if stage.reads is None else stage.reads)
+        waiting.extend(stage.parents)
+    return found
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,7 @@ class MethodSpec:
     title: str
     paper: str  # "arXiv:2006.09785", or empty
     options: type[MethodOptions]
-    stages: Callable[[Any], Sequence[Stage]]  # options → stages, each after its parent
+    stages: Callable[[Any], Sequence[Stage]]  # options → stages, each after its parents
     presets: Mapping[str, Preset] = field(default_factory=dict)
     head: Head | None = field(
         default_factory=Head

@@ -115,7 +115,7 @@ class Sgd:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam on all weights that may train."""
+    """The optimiser Adam on all weights that may train."""
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.0

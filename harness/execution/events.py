@@ -18,7 +18,7 @@ class JobEvent:
     """Something of one job: the events below."""
 
     job: StageJob
-    event: JobStarted | TrainingProgress | EmbeddingProgress | EpochDone | Note | JobDone
+    event: JobStarted | TrainingProgress | EmbeddingProgress | EpochDone | OptionsRead | Note | JobDone
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,13 @@ class RanksNeeded:
     """A training in several processes has begun and waits for the others at ``port``. For the executor."""
 
     port: int
+
+
+@dataclass(frozen=True)
+class OptionsRead:
+    """A stage is trained; these are the options that it was seen to read."""
+
+    names: frozenset[str]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     pass
 
 
+@dataclass(frozen=True)
+class ParentStage:
+    """A stage that another is trained from, and where its weights are."""
+
+    stage: str
+    position: tuple[int, ...]
+    folder: Path
+
+
 @dataclass(frozen=True, eq=False)
 class StageJob:
     """A stage with a seed, to be trained unless it is, and scored where it is not."""
@@ -30,10 +39,12 @@ class StageJob:
     weights: Path | None
     head: Head | None
     seed: int
-    depth: int  # how many stages lie before it; the first stages of all methods start from the same backbone
+    # How many stages lie before it, and its number among those of its method that are as deep, unless it is the first.
+    # Decides its random generators: the first stages of all methods start from the same backbone.
+    position: tuple[int, ...]
     identity: StageIdentity
     folder: Path
-    parent_folder: Path | None
+    parents: tuple[ParentStage, ...]
     source: DataSource
     protocol: EpisodePlan
     machine: HardwareRequest

@@ -17,13 +17,14 @@ from harness.common.errors import HarnessError, PluginError, one_line
 from harness.contract.backbones import BackboneRequest
 from harness.contract.data import Dataset, Split
 from harness.contract.episodes import Episodes, EpisodeSpec
-from harness.contract.methods import BuildContext, FitContext, Stage
+from harness.contract.methods import BuildContext, FitContext
 from harness.contract.recipe import Selection
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.episodes.plan import EpisodePlan
 from harness.evaluation.events import EmbeddingProgress
-from harness.execution.events import Note, RanksNeeded
-from harness.execution.job import StageJob
+from harness.execution.events import Note, OptionsRead, RanksNeeded
+from harness.execution.job import ParentStage, StageJob
+from harness.execution.method import MethodAtWork
 from harness.runs import StageFolder
 from harness.runs.records import TrainedRecord
 
@@ -120,6 +121,7 @@ class Work:
             self.folder.save_identity(self.job.identity)
             memory = PeakMemory(self.hardware)
             trainer = self.fit(learner)
+            self.emit(OptionsRead(frozenset(self.method.reads.get(self.job.stage, ()))))
             self.folder.save_trained(learner, self.record(trainer, memory.n_bytes()))
             release_memory()
         else:
@@ -137,14 +139,14 @@ class Work:
         from harness.common.randomness import derive
         from harness.training.trainer import Trainer
 
-        stage, train = self.stage(self.job), self.dataset.train
+        stage, train = self.method.stages[self.job.stage], self.dataset.train
         if stage.fit is None:
             return None
         if train is None:
             raise HarnessError(f"{self.dataset.spec.name} has no train split, so nothing can be trained on it")
         if self.job.machine.devices > 1:
             self._set_rendezvous()
-        seed = derive(self.job.seed, "fit", self.job.depth)
+        seed = derive(self.job.seed, "fit", *self.job.position)
         trainer = Trainer(
             train,
             self.dataset.spec,
@@ -159,12 +161,13 @@ class Work:
             **vars(self.context(self.job, self.folder)),
             train=train,
             val=self.dataset.val,
-            parent=self.parent(stage),
+            parents=tuple(map(self.parent, self.job.parents)),
             seed=seed,
             trainer=trainer,
         )
         started = time.perf_counter()
-        stage.fit(context, learner)
+        with self.method.at_work(self.job.stage):
+            stage.fit(context, learner)
         if not trainer.seconds:  # neither the trainer's loop nor a checkpointed one of its own
             trainer.account(seconds=time.perf_counter() - started)
         if self.rank == 0:
@@ -180,44 +183,42 @@ class Work:
             fit_seconds=trainer.seconds if trainer else 0.0,
             flops=trainer.flops or None if trainer else 0,
             peak_memory_bytes=peak_memory_bytes if trainer else 0,
-            n_classes=self.context(self.job, self.folder).n_classes,
+            n_classes=self.n_classes(self.folder),
             conditions=self.hardware.describe() | processes,
         )
 
-    def parent(self, stage: Stage) -> Any:
-        """The parent's learner with its trained weights, frozen; None where the stage has no parent."""
-        if stage.parent is None or self.job.parent_folder is None:
-            return None
-        folder = StageFolder(self.job.parent_folder)
-        learner = self.build(replace(self.job, stage=stage.parent, depth=self.job.depth - 1), folder)
+    def parent(self, parent: ParentStage) -> Any:
+        """A parent's learner with its trained weights, frozen."""
+        folder = StageFolder(parent.folder)
+        learner = self.build(replace(self.job, stage=parent.stage, position=parent.position), folder)
         folder.load_weights(learner)
         if hasattr(learner, "requires_grad_"):
             learner.eval().requires_grad_(False)
         return learner
 
-    def stage(self, job: StageJob) -> Stage:
-        return next(
-            stage for stage in self.catalogue.method(job.method).stages(self.options) if stage.name == job.stage
-        )
-
     @cached_property
-    def options(self) -> Any:
-        return self.catalogue.method(self.job.method).options.model_validate(dict(self.job.options))
+    def method(self) -> MethodAtWork:
+        return MethodAtWork(self.catalogue.method(self.job.method), self.job.options)
 
     def build(self, job: StageJob, folder: StageFolder) -> Any:
         """An untrained learner of a job's stage, initialised from the job's own seed."""
         from harness.common.randomness import seeded
 
-        with seeded(job.seed, "init", job.depth):
-            learner = self.stage(job).build(self.context(job, folder))
+        with seeded(job.seed, "init", *job.position), self.method.at_work(job.stage):
+            learner = self.method.stages[job.stage].build(self.context(job, folder))
         if learner is None:
             raise PluginError(f"build() of {job.method}/{job.stage} returned None: it must return the learner")
         return learner
 
     def context(self, job: StageJob, folder: StageFolder) -> BuildContext:
+        n_classes = self.n_classes(folder)
+        options = self.method.options_for(job.stage)
+        return BuildContext(self.dataset.spec, n_classes, options, self.backbone)
+
+    def n_classes(self, folder: StageFolder) -> int:
+        """Base classes of a stage."""
         trained, train = folder.trained, self.dataset.train
-        n_classes = trained.n_classes if trained else train.n_classes if train else 0
-        return BuildContext(self.dataset.spec, n_classes, self.options, self.backbone)
+        return trained.n_classes if trained else train.n_classes if train else 0
 
     def backbone(self) -> Any:
         """A new backbone, from the weights file if the job has one."""

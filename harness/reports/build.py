@@ -57,7 +57,7 @@ class _Group:
 def build_table(output: Path, bench: BenchRecord, table: TableRecord, baseline: str | None, published: bool) -> Table:
     groups = group_stages(output, table)
     results = {result.key: result for group in groups.values() for result in group.results}
-    parents = {record.key: record.parent for record in table.stages}
+    parents = {record.key: record.parents for record in table.stages}
     rows = [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
     if baseline is not None:
         from harness.reports.comparing import compared
@@ -106,15 +106,15 @@ def group_stages(output: Path, table: TableRecord) -> dict[str, _Group]:
     return groups
 
 
-def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: Mapping[str, str | None]) -> Row:
+def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: Mapping[str, Sequence[str]]) -> Row:
     first = group.records[0]
-    chains = [_chain(record.key, results, parents) for record in group.records if record.key in results]
+    lineages = [_lineage(record.key, results, parents) for record in group.records if record.key in results]
     seeds = tuple(record.seed for record in group.records if record.key in results)
     failures = [f"seed {r.seed}: {r.failure}" for r in group.records if r.failure is not None]
 
     def costs(attribute: str) -> list[list[float]] | None:
         """Of each seed, what its stages cost; None where one of them is unknown."""
-        values = [[getattr(result, attribute) for result in chain] for chain in chains]
+        values = [[getattr(result, attribute) for result in lineage] for lineage in lineages]
         return None if any(value is None for stages in values for value in stages) else values
 
     def mean(attribute: str) -> float | None:
@@ -147,13 +147,16 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
     )
 
 
-def _chain(key: str | None, results: Mapping[str, StageResult], parents: Mapping[str, str | None]) -> list[StageResult]:
-    """The result of a stage and of all that it was trained from."""
-    chain = []
-    while key is not None and key in results:
-        chain.append(results[key])
-        key = parents.get(key)
-    return chain
+def _lineage(key: str, results: Mapping[str, StageResult], parents: Mapping[str, Sequence[str]]) -> list[StageResult]:
+    """The result of a stage and, once each, of all that it was trained from."""
+    found: dict[str, StageResult] = {}
+    waiting = [key]
+    while waiting:
+        key = waiting.pop()
+        if key in results and key not in found:
+            found[key] = results[key]
+            waiting.extend(parents.get(key, ()))
+    return list(found.values())
 
 
 def measured(results: Sequence[StageResult]) -> dict[Setting, Measured]:

@@ -30,7 +30,7 @@ class StageIdentity:
     stage: str
     version: int
     options: Mapping[str, Any]  # those that the stage reads
-    parent: str | None  # its key
+    parents: tuple[str, ...]  # their keys
     data: str  # fingerprint of the split it trains on
     validation: str | None  # fingerprint of the validation split, and the head where weights are selected on it
     pixels: Mapping[str, Any]  # image size, normalisation, augmentation

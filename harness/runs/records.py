@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.json_schema import models_json_schema
 
 from harness.common.errors import RunsError
@@ -72,11 +72,20 @@ class StageRecord(_Frozen):
     options: Mapping[str, Any] = Field(description="all options of the method")
     seed: int
     key: str = Field(description="sha256 over all that decides the weights")
-    parent: str | None = Field(description="key of the stage that it was trained from")
+    parents: tuple[str, ...] = Field((), description="keys of the stages that it was trained from")
     folder: str = Field(description="relative to the run folder")
     scores: tuple[str, ...] = Field(description="names of its files in scores/, one a kind of episodes")
     failure: str | None = Field(description="why there is no result, in one line")
     marks: tuple[str, ...] = Field((), description="why its numbers are no sign of learning")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_parent(cls, value: Any) -> Any:
+        """Records of harness 0.1 have one ``parent`` or none."""
+        if not isinstance(value, dict) or "parent" not in value:
+            return value
+        rest = {name: part for name, part in value.items() if name != "parent"}
+        return {**rest, "parents": (value["parent"],) if value["parent"] is not None else ()}
 
 
 class TableRecord(_Frozen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,7 @@ from harness.contract.hooks import hookimpl
 from harness.contract.methods import MethodSpec
 from harness.contract.plan import BenchPlan
 from harness.contract.results import StageFailure, StageResult
+from harness.execution.events import OptionsRead
 from harness.execution.executor import Emit, Ready
 from harness.execution.job import StageJob
 from harness.execution.work import Work, run_job
@@ -66,7 +67,9 @@ class Trial:
             yield Check("training changes the weights and leaves them finite", first(watch.idle))
             yield Check("training never opens the dataset, test split and all", first(watch.opened))
             yield Check("it leaves global random generators and torch's settings alone", first(watch.touched))
-            yield Check("each stage names the options that it reads", first(watch.unnamed))
+            yield Check("training counts the images that its networks see", first(watch.uncounted))
+            for job in self._jobs:
+                yield Check(f"the options that {job.stage} reads decide it: {self._reading(job)}")
             yield tried("a budget in images is kept", self._budget)
             yield tried("all that it has learned is in the weights", lambda: first(self._reloaded()))
             for claim, problem in self._probe.claims.items():
@@ -75,6 +78,13 @@ class Trial:
             yield tried("another seed gives other weights", lambda: first(self._other_seed()))
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────
+
+    def _reading(self, job: StageJob) -> str:
+        """What a stage was seen to read, and what its key holds besides."""
+        seen = self._reads.get(job.stage, frozenset())
+        unread = sorted(set(job.identity.options) - seen)
+        shown = ", ".join(name for name in job.options if name in seen) or "none"
+        return f"{shown} (and in its key: {', '.join(unread)})" if unread else shown
 
     def _train(self, name: str, seeds: Sequence[int], interrupt: bool = False) -> str | None:
         """Bench the method into a folder of its own; what failed, if anything did."""
@@ -99,7 +109,8 @@ class Trial:
         )
         executor = _Executor(self._catalogue, interrupt)
         bench(plan, self._catalogue, executor, self._folder / name, self._folder)
-        self._jobs = executor.jobs if name == "first" else self._jobs
+        if name == "first":
+            self._jobs, self._reads = executor.jobs, executor.reads
         for job, outcome in executor.outcomes:
             if isinstance(outcome, StageFailure):
                 self._details = outcome.details
@@ -107,6 +118,7 @@ class Trial:
         return None
 
     _jobs: Sequence[StageJob] = ()
+    _reads: Mapping[str, frozenset[str]] = {}
     _details = ""
 
     def _weights(self, name: str, seed: int = 0) -> dict[str, Mapping[str, torch.Tensor]]:
@@ -123,7 +135,7 @@ class Trial:
         for job in self._jobs:
             trained = StageFolder(job.folder).trained
             seen = trained.images_seen if trained else 0
-            if seen and not IMAGES <= seen < 2 * IMAGES:
+            if seen and not 0.75 * IMAGES <= seen < 2 * IMAGES:  # episodes may vary in size
                 return f"asked for {IMAGES:,} images, {job.stage} counts {seen:,}: hand its options to the trainer"
         return None
 
@@ -190,6 +202,7 @@ class _Executor:
         self._catalogue = catalogue
         self._interrupt = interrupt
         self.jobs: list[StageJob] = []
+        self.reads: dict[str, frozenset[str]] = {}  # stage → options that it was seen to read
         self.outcomes: list[tuple[StageJob, StageResult | StageFailure]] = []
 
     def check(self, machine: HardwareRequest) -> None:
@@ -198,24 +211,21 @@ class _Executor:
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
         while (job := ready()) is not None:
             try:
-                outcome = run_job(job, self._catalogue, _stop_after_an_epoch if self._interrupt else _ignore_event)
+                outcome = run_job(job, self._catalogue, partial(self._hear, job, self._interrupt))
             except _Interrupted:
-                outcome = run_job(job, self._catalogue, _ignore_event)
+                outcome = run_job(job, self._catalogue, partial(self._hear, job, False))
             self.jobs.append(job)
             self.outcomes.append((job, outcome))
             yield job, outcome
 
+    def _hear(self, job: StageJob, interrupt: bool, event: Any) -> None:
+        if isinstance(event, OptionsRead):
+            self.reads[job.stage] = event.names
+        if interrupt and isinstance(event, EpochDone):
+            raise _Interrupted
+
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _ignore_event(event: Any) -> None:
-    """Nobody looks on."""
-
-
-def _stop_after_an_epoch(event: Any) -> None:
-    if isinstance(event, EpochDone):
-        raise _Interrupted
 
 
 @contextmanager

@@ -25,10 +25,9 @@ class Watch:
     outputs: Callable[[Any], torch.Tensor]  # of a learner, on the images of a check
     opened: list[str] = field(default_factory=list)  # problems: a stage opened the dataset
     touched: list[str] = field(default_factory=list)  # … global state was not as before
-    unnamed: list[str] = field(default_factory=list)  # … an option was read that ``reads`` does not name
+    uncounted: list[str] = field(default_factory=list)  # … networks saw more images than were counted
     idle: list[str] = field(default_factory=list)  # … training changed nothing, or made something not finite
     learned: dict[str, torch.Tensor] = field(default_factory=dict)  # stage → outputs right after its last training
-    _reads: dict[str, frozenset[str]] = field(default_factory=dict)  # stage → what it and its parents read
     _inside: str | None = None  # the stage that is building or training now
 
     @property
@@ -47,21 +46,20 @@ class Watch:
     def _stages(self, options: Any) -> list[Stage]:
         stages = []
         for stage in self.method.stages(options):
-            parents_reads = self._reads[stage.parent] if stage.parent is not None else frozenset()
-            self._reads[stage.name] = parents_reads | frozenset(stage.reads)
             fit = partial(self._fit, stage) if stage.fit is not None else None
             stages.append(replace(stage, build=partial(self._build, stage), fit=fit))
         return stages
 
     def _build(self, stage: Stage, context: Any) -> Any:
         with self._watch_global_state(stage, torch_generator=False):  # the harness has seeded it for this
-            return stage.build(self._recorded(stage, context))
+            return stage.build(context)
 
     def _fit(self, stage: Stage, context: Any, learner: Any) -> None:
         assert stage.fit is not None
         before = {name: value.clone() for name, value in learner.state_dict().items()}
-        with self._watch_global_state(stage):
-            stage.fit(self._recorded(stage, context), learner)
+        with self._watch_global_state(stage), images_seen(learner) as seen:
+            stage.fit(context, learner)
+        self._compare(stage, context.trainer.images_seen, sum(seen))
         after = learner.state_dict()
         if all(torch.equal(before[name].cpu(), after[name].cpu()) for name in before.keys() & after.keys()):
             self.idle.append(f"{stage.name}.fit changes no weight of its learner; it trains that in place")
@@ -70,14 +68,16 @@ class Watch:
                 self.idle.append(f"{stage.name}: {name} is NaN or infinite")
         self.learned[stage.name] = self.outputs(learner)
 
-    def _recorded(self, stage: Stage, context: Any) -> Any:
-        return replace(context, options=recorded(context.options, partial(self._read, stage)))
-
-    def _read(self, stage: Stage, option: str) -> None:
-        if option not in self._reads[stage.name]:
-            self.unnamed.append(
-                f"{stage.name} reads the option {option!r} but neither its Stage.reads nor a parent's names it, so two "
-                "values would share one result"
+    def _compare(self, stage: Stage, counted: int, seen: int) -> None:
+        if not counted:
+            self.uncounted.append(
+                f"{stage.name} trains and counts no image: context.trainer.account(images=…) says what a loop of its "
+                "own costs"
+            )
+        elif seen > counted:
+            self.uncounted.append(
+                f"{stage.name}: the network saw {seen:,} images in training, {counted:,} are counted: give the recipe "
+                "views or copies, as in options.recipe(copies=2)"
             )
 
     @contextmanager
@@ -96,6 +96,26 @@ class Watch:
                 )
 
 
+@contextmanager
+def images_seen(learner: Any) -> Iterator[list[int]]:
+    """A list to which each training forward of ``learner`` adds its number of images."""
+    seen: list[int] = []
+
+    def note(network: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        images = [value for value in inputs if isinstance(value, torch.Tensor) and value.ndim == 4]
+        if images and network.training and torch.is_grad_enabled():
+            seen.append(len(images[0]))
+
+    if not isinstance(learner, torch.nn.Module):
+        yield seen
+        return
+    handle = learner.register_forward_pre_hook(note)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
 def global_state() -> Mapping[str, Any]:
     """What of this process a plugin must leave as it is."""
     return {
@@ -109,29 +129,6 @@ def global_state() -> Mapping[str, Any]:
         "torch's matmul precision": torch.get_float32_matmul_precision(),
         "cuDNN's settings": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
     }
-
-
-def recorded(options: Any, read: Callable[[str], None]) -> Any:
-    """Options that tell ``read`` the name of each that is looked up; not those that a copy of theirs replaces."""
-    kind = type(options)
-    names = frozenset(kind.model_fields)
-    replaced: dict[int, frozenset[str]] = {}
-    kept: list[Any] = []  # so that no two copies share an id
-
-    class Recorded(kind):  # type: ignore[misc, valid-type]
-        def __getattribute__(self, name: str) -> Any:
-            if name in names and name not in replaced.get(id(self), ()):
-                read(name)
-            return super().__getattribute__(name)
-
-        def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Any:
-            copy = super().model_copy(update=update, deep=deep)
-            replaced[id(copy)] = replaced.get(id(self), frozenset()) | frozenset(update or ())
-            kept.append(copy)
-            return copy
-
-    Recorded.__name__ = Recorded.__qualname__ = kind.__name__
-    return Recorded.model_validate(options.model_dump())
 
 
 def same(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> bool:

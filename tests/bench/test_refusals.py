@@ -148,7 +148,7 @@ def test_a_methods_broken_check_is_the_plugins_fault(run_bench, catalogue):
         (lambda options: [3], "stages() returned a int"),
         (lambda options: [], "no stages"),
         (lambda options: [Stage("a", None), Stage("a", None)], "two stages are named 'a'"),
-        (lambda options: [Stage("a", None, parent="b")], "its parent 'b' is no earlier stage"),
+        (lambda options: [Stage("a", None, parents=("b",))], "its parent 'b' is no earlier stage"),
         (lambda options: [Stage("a", None, reads=("nope",))], "unknown option read by rfs/a 'nope'"),
     ],
 )

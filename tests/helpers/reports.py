@@ -103,7 +103,7 @@ class Bench:
                 "options": {"optimiser": "sgd", "selection": "last"},
                 "seed": seed,
                 "key": key,
-                "parent": digest([parent, seed]) if parent else None,
+                "parents": (digest([parent, seed]),) if parent else (),
                 "folder": str(folder.path.relative_to(self.output)),
                 "scores": tuple(scores),
                 "failure": failure,

@@ -36,7 +36,14 @@ class Fitted:
         self.inputs, self.outputs = [], []
         self.network.register_forward_hook(self._record)
         self.trainer = Trainer(data.train, data.spec, HARDWARE, seed=1)
-        context = FitContext(**vars(build), train=data.train, val=None, parent=parent, seed=0, trainer=self.trainer)
+        context = FitContext(
+            **vars(build),
+            train=data.train,
+            val=None,
+            parents=(parent,) if parent is not None else (),
+            seed=0,
+            trainer=self.trainer,
+        )
         self.stage.fit(context, self.network)
         self.losses = self.trainer.history[0]
 

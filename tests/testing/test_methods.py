@@ -142,7 +142,7 @@ def test_an_option_that_is_read_but_not_named_is_found():
         assert context.options.noise == 0
         fit(context, learner)
 
-    assert "only reads the option 'noise' but neither its Stage.reads" in refused(method(fit=noisy))
+    assert "mine/only reads the option 'noise', which neither its Stage.reads" in refused(method(fit=noisy))
     check_method(method(fit=noisy, reads=(*TRAINING_READS, "noise")), options=SHORT)
 
 

@@ -34,8 +34,7 @@ class ProtoNetOptions(harness.GradientOptions):
 
 
 def stages(options: ProtoNetOptions) -> Sequence[harness.Stage]:
-    reads = tuple(ProtoNetOptions.model_fields)
-    return [harness.Stage("protonet", build, fit, reads=reads, version=2)]  # 2: supports drawn evenly
+    return [harness.Stage("protonet", build, fit, version=2)]  # 2: supports drawn evenly
 
 
 def check(options: ProtoNetOptions, data: harness.Dataset) -> str | None:

@@ -31,23 +31,16 @@ class RfsOptions(harness.TrainingOptions):
 
 
 def stages(options: RfsOptions) -> Sequence[harness.Stage]:
-    common = (*TRAINING_READS, *dropblock_reads(options))
-    simple = harness.Stage("simple", build, fit_simple, reads=common)
-    reads = (*common, "ce_weight", "kd_weight", "temperature")
+    common = (*TRAINING_READS, "dropblock_masks", "dropblock_counter")
+    students = (*common, "ce_weight", "kd_weight", "temperature")
     names = ["simple", *(f"distill-{i}" for i in range(1, options.generations + 1))]
     return [
-        simple,
+        harness.Stage("simple", build, fit_simple, reads=common),
         *(
-            harness.Stage(name, build, fit_distill, parent=parent, reads=reads)
+            harness.Stage(name, build, fit_distill, parents=(parent,), reads=students)
             for parent, name in itertools.pairwise(names)
         ),
     ]
-
-
-def dropblock_reads(options: RfsOptions) -> tuple[str, ...]:
-    """DropBlock's options where they are not the defaults, which are what stages did before there were any."""
-    names = ("dropblock_masks", "dropblock_counter")
-    return tuple(name for name in names if getattr(options, name) != RfsOptions.model_fields[name].default)
 
 
 def build(context: harness.BuildContext) -> Any:

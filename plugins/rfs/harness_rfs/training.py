@@ -35,7 +35,7 @@ def distill(context: harness.FitContext, learner: Any) -> None:
     """
     options = context.options
     set_dropblock(context, learner)
-    teacher = context.trainer.frozen(context.parent)
+    teacher = context.trainer.frozen(*context.parents)
 
     def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
         _, logits = network(batch.images)

@@ -54,15 +54,14 @@ class SkdOptions(harness.TrainingOptions):
 def stages(options: SkdOptions) -> Sequence[harness.Stage]:
     return [
         harness.Stage("gen0", build, fit_gen0, reads=gen0_reads(options)),
-        harness.Stage("gen1", build, fit_gen1, parent="gen0", reads=gen1_reads(options)),
+        harness.Stage("gen1", build, fit_gen1, parents=("gen0",), reads=gen1_reads(options)),
     ]
 
 
 def gen0_reads(options: SkdOptions) -> tuple[str, ...]:
     """What decides Gen-0's weights."""
     weight = () if options.self_supervision == "none" else ("alpha",)
-    dropblock = not_default(options, "dropblock_masks")
-    return (*TRAINING_READS, "self_supervision", "self_supervision_on", *weight, *dropblock)
+    return (*TRAINING_READS, "self_supervision", "self_supervision_on", "dropblock_masks", *weight)
 
 
 def gen1_reads(options: SkdOptions) -> tuple[str, ...]:
@@ -70,13 +69,8 @@ def gen1_reads(options: SkdOptions) -> tuple[str, ...]:
     shared = (name for name in TRAINING_READS if name not in ("epochs", "decay_at", "learning_rate"))
     own = ("gen1_images", "gen1_epochs", "gen1_decay_at", "gen1_learning_rate", "temperature", "gen1_forward")
     of_the_loss = {"none": (), "l2": ("twin", "beta", "beta_divisor"), "simclr": ("twin", "beta", "simclr_temperature")}
-    dropblock = not_default(options, "dropblock_masks", "dropblock_counter")
-    return (*shared, *own, "consistency", *of_the_loss[options.consistency], *dropblock)
-
-
-def not_default(options: SkdOptions, *names: str) -> tuple[str, ...]:
-    """Those of the options ``names`` that differ from the defaults, which are what stages did before there were any."""
-    return tuple(name for name in names if getattr(options, name) != SkdOptions.model_fields[name].default)
+    dropblock = ("dropblock_masks", "dropblock_counter")
+    return (*shared, *own, *dropblock, "consistency", *of_the_loss[options.consistency])
 
 
 def build(context: harness.BuildContext) -> Any:

@@ -26,19 +26,20 @@ def fit(context: harness.FitContext, learner: Any) -> None:
             f"skd.consistency = {options.consistency!r} on {context.dataset.name}, where a rotated image is another "
             "class: use --set skd.consistency=none"
         )
-    learner.load_state_dict(context.parent.state_dict())  # type: ignore[union-attr]
+    (parent,) = context.parents
+    learner.load_state_dict(parent.state_dict())
     restart_schedules(learner)
     epoch_steps = max(1, len(context.train) // options.batch_size)
     counted = TEST_FORWARDS if options.dropblock_counter == "reference" else 0
     follow_reference(learner, options.dropblock_masks, epoch_steps, counted)
     # Nothing trains the second head, and data-parallel training waits for gradients of all that may train.
     learner.self_supervised.requires_grad_(False)
-    teacher = context.trainer.frozen(context.parent)  # type: ignore[arg-type]
+    teacher = context.trainer.frozen(parent)
     copies = 4 if options.gen1_forward == "all" else 2 if consistent else 1
 
     def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
         n = len(batch.images)
-        turns = quarter_turns(options.twin, batch.images)
+        turns = quarter_turns(options.twin, batch.images) if consistent else 0
         _, logits, _ = network(_views(batch.images, turns, copies))
         _, teacher_logits, _ = teacher(batch.images)
         kd = distillation(logits[:n], teacher_logits, options.temperature)
