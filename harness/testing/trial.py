@@ -50,6 +50,7 @@ class Trial:
             harness_datasets=hookimpl(lambda: [self._watch.dataset]),
             harness_backbones=hookimpl(lambda: installed.backbones.values()),
             harness_classifiers=hookimpl(lambda: installed.classifiers.values()),
+            harness_transforms=hookimpl(lambda: installed.transforms.values()),
             harness_methods=hookimpl(lambda: [self._watch.watched]),
         )
         for name, function in vars(plugin).items():
