@@ -17,6 +17,7 @@ from harness.contract.data import Split
 from harness.contract.heads import ClassifierSpec
 from harness.contract.hooks import hookimpl
 from harness.contract.methods import Stage
+from harness.contract.recipe import Selection
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobDone, JobStarted
 from harness.execution.factory import make_executor
@@ -247,7 +248,7 @@ def test_best_val_selection_keeps_the_weights_that_did_best_on_validation_episod
     assert max(measured) > measured[-1], measured  # else the last epoch would do
     [(job, _)] = happened(events, JobDone)
     work = Work(job, catalogue, lambda event: None)
-    assert work.validator()(work.trained_learner()) == max(measured)
+    assert work.validator()(work.trained_learner(), Selection()) == max(measured)
 
 
 def test_best_val_selection_without_validation_classes_is_refused_before_training(run_bench, catalogue, tiny, tmp_path):
