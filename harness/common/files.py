@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from harness.common.bounds import TooMuch, bounded
 from harness.common.errors import RunsError
 
 
@@ -61,10 +62,18 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def parse_json(data: bytes) -> Any:
+    """The value. Raises ValueError where it is no JSON, or holds more than ``bounded`` lets through."""
+    try:
+        return bounded(json.loads(data))
+    except RecursionError:
+        raise TooMuch("nests values far too deep") from None
+
+
 def read_json(path: Path) -> Any:
     """Raises RunsError where the file cannot be read or holds something else."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except OSError as error:
         raise RunsError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 LONGEST = 60  # characters of a value in a message
@@ -27,6 +28,16 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple | dict | set | frozenset):
         return f"a {type(value).__name__} of {len(value):,}"
     return f"a value of type {type(value).__name__}"
+
+
+def shortened(name: str, most: int = 200) -> str:
+    """A file's name for a message, its middle left out where it is very long."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
+
+
+def shown_shape(sizes: Sequence[Any]) -> str:
+    """The shape of an array for a message: ``(4, 84, 84, 3)``."""
+    return f"({', '.join(map(shown, sizes[:8]))}{',' * (len(sizes) == 1)}{', …' * (len(sizes) > 8)})"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -238,7 +238,7 @@ def test_a_second_copy_of_a_named_image_counts_once_and_other_images_are_told(tm
     shutil.copy(source / "images" / "n0100000000.png", source / "thumbnails" / "n99x.png")
     dataset = prepared(spec_of(8), SMALL, source, tmp_path / "root", say=lines.append)
     assert dataset.fingerprint == _expected(images, tmp_path)
-    assert any("1 images whose names begin with no class of the split were left out, ['n99x.png']" in x for x in lines)
+    assert any("1 images whose names begin with no class of the split were left out, 'n99x.png'" in x for x in lines)
 
 
 # ── damaged images ────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from harness.common.errors import DataError
-from harness.datasets.preparing.sources.images import decode, quiet_decoding
+from harness.datasets.preparing.sources import images
+from harness.datasets.preparing.sources.images import FORMATS, SUFFIXES, decode, quiet_decoding
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -95,3 +96,49 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(side: int, tmp_pa
     bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
     with quiet_decoding(), pytest.raises(DataError, match="decompression bomb"):
         decode(bomb, "x", 8, 3, resize=True)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "I;16"])
+def test_a_large_image_has_the_pixels_of_one_decoded_whole(
+    turn: int, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(turn).integers(0, 256, (70, 110, 3), dtype=np.uint8)
+    deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    image = deep if mode == "I;16" else Image.fromarray(pixels).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = encoded(image, exif=exif)
+    whole = [decode(data, "x", size, channels, resize=True) for size in (16, 70) for channels in (1, 3)]
+    monkeypatch.setattr(images, "LARGE", 100)
+    monkeypatch.setattr(images, "BAND", 300)
+    bands = [decode(data, "x", size, channels, resize=True) for size in (16, 70) for channels in (1, 3)]
+    assert all(np.array_equal(left, right) for left, right in zip(whole, bands, strict=True))
+
+
+@pytest.mark.parametrize("size", [(1, 60_000_000), (60_000_000, 1), (40_000, 8)])
+def test_a_side_of_tens_of_thousands_of_pixels_is_refused_before_it_is_unpacked(size: tuple[int, int]) -> None:
+    header = b"P5 %d %d 255\n" % size
+    with quiet_decoding(), pytest.raises(DataError, match="pixels: refused as a decompression bomb"):
+        decode(header + b"\0" * 1000, "x", 8, 3, resize=True)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "QOI"])
+def test_a_grey_image_is_read_in_every_format(kind: str) -> None:
+    if kind not in FORMATS:
+        pytest.skip(f"this Pillow reads no {kind}")
+    data = encoded(Image.new("RGB", (16, 16), (90, 90, 90)), kind)
+    assert np.abs(decode(data, "x", 16, 3, resize=False).astype(int) - 90).max() <= 2
+
+
+def test_the_first_picture_of_an_animation_is_taken() -> None:
+    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    for kind in ("GIF", "WEBP", "PNG"):
+        options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+        data = encoded(pictures[0], kind, save_all=True, append_images=pictures[1:], **options)
+        assert np.unique(decode(data, "x", 8, 3, resize=False).reshape(-1, 3), axis=0).tolist() == [[255, 0, 0]]
+
+
+def test_files_are_known_by_every_suffix_of_those_formats() -> None:
+    assert {".png", ".jpg", ".jpeg", ".jfif", ".jp2", ".webp", ".tif", ".bmp", ".gif", ".ppm"} <= set(SUFFIXES)
+    assert not {".eps", ".pdf", ".mpg", ".h5", ".txt", ".heic"} & set(SUFFIXES)

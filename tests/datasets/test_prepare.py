@@ -70,7 +70,7 @@ def test_missing_classes_are_named_and_counted(
     assert run("prepare", "CIFAR-FS", "--source", source, "--data-root", tmp_path / "root") == 0
     told = capsys.readouterr().err
     assert "62 base classes are missing: aquarium_fish" in told
-    assert "1 folders that the split does not list were left out, ['not_a_class']" in told
+    assert "1 folders that the split does not list were left out, 'not_a_class'" in told
     dataset = open_dataset(CIFAR_FS, DataRequest(tmp_path / "root"))
     assert dataset.val is None
     assert dataset.notes == (

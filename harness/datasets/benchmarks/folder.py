@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import DataError
+from harness.common.text import shown
 from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, SplitName
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _write(spec: DatasetSpec, source: Source, folder: Path, request: DataRequest
         spool = Spool(Path(scratch), spec.image_size, spec.channels)
         spool.fill(reading, handling=Handling(skip_damaged=request.skip_damaged))
         splits = write_splits(folder, spool, match(spool, classes, spec.name), classes)
-    notes = (*reading.remarks, *left_out(spool))
+    notes = (*reading.notes, *left_out(spool))
     origin = {"source": str(source.path.resolve()), "form": reading.form}
     store.write_index(folder, store.Index(spec.name, splits, notes, origin))
     for note in notes:
@@ -96,15 +97,15 @@ def _write(spec: DatasetSpec, source: Source, folder: Path, request: DataRequest
 
 
 def _read(source: Source, request: DataRequest) -> tuple[ClassList, Reading]:
-    """The classes with their splits, and all images; the remarks are what every table must say."""
+    """The classes with their splits, and all images."""
     from harness.datasets.preparing.classes import ClassList, ListedClass
     from harness.datasets.preparing.forms import Item, Reading
-    from harness.datasets.preparing.forms.class_folders import places_of_images
+    from harness.datasets.preparing.forms.class_folders import files_left_out, places_of_images
     from harness.datasets.preparing.random_split import describe, parse_shares, split_at_random
 
     places = places_of_images(source, 1)
     split_of = _given_splits(source, places)
-    remarks = []
+    notes = []
     if request.split is not None:
         if split_of:
             raise DataError(
@@ -114,17 +115,17 @@ def _read(source: Source, request: DataRequest) -> tuple[ClassList, Reading]:
         classes = _flat_classes(places)
         chosen = split_at_random((name for _, name in classes), parse_shares(request.split), request.split_seed)
         split_of = {(parent, name): chosen[name] for parent, name in classes}
-        remarks.append(describe(chosen, request.split, request.split_seed))
+        notes.append(describe(chosen, request.split, request.split_seed))
     if not split_of:
         raise DataError(f"{source.path}: {_how_to_split(source, places)}")
-    others = {place: len(files) for place, files in places.items() if place not in split_of}
-    if others:
-        first = "/".join(filter(None, next(iter(others))))
+    unlisted = {place: len(files) for place, files in places.items() if place not in split_of}
+    if unlisted:
+        first = "/".join(filter(None, next(iter(unlisted))))
         log.warning(
             "%s: %s images in %s folders of no split are left out, %s first",
             source.path,
-            f"{sum(others.values()):,}",
-            len(others),
+            f"{sum(unlisted.values()):,}",
+            len(unlisted),
             first,
         )
     if bare := _without_images(source, places):
@@ -134,10 +135,12 @@ def _read(source: Source, request: DataRequest) -> tuple[ClassList, Reading]:
             len(bare),
             bare[0],
         )
+    empty = {(folder.rpartition("/")[0], folder.rpartition("/")[2]) for folder in bare}
+    others = files_left_out(source, 1, split_of.keys() | empty)
     listed = ClassList(ListedClass(split, name) for (_, name), split in split_of.items())
     items = (Item(split, place[1], file, file.name) for place, split in split_of.items() for file in places[place])
     count = sum(len(places[place]) for place in split_of)
-    return listed, Reading("a folder of images a class", count, items, resize=True, remarks=tuple(remarks))
+    return listed, Reading("a folder of images a class", count, items, resize=True, notes=(*notes, *others))
 
 
 def _given_splits(source: Source, places: Mapping[Place, list[File]]) -> dict[Place, SplitName]:
@@ -153,13 +156,13 @@ def _given_splits(source: Source, places: Mapping[Place, list[File]]) -> dict[Pl
         if split is None:
             continue
         if name in names:
-            raise DataError(f"{source.path}: the class {name!r} is there twice; a class may be in one split only")
+            raise DataError(f"{source.path}: the class {shown(name)} is there twice; a class may be in one split only")
         names.add(name)
         split_of[parent, name] = split
     absent = sorted(set(table) - names)
     if absent:
         raise DataError(
-            f"{source.path}: no folder of images for {len(absent)} classes of its table, {absent[0]!r} first"
+            f"{source.path}: no folder of images for {len(absent)} classes of its table, {shown(absent[0])} first"
         )
     return split_of
 
@@ -211,24 +214,17 @@ def _without_images(source: Source, places: Collection[tuple[str, str]]) -> list
 
 def _table(source: Source) -> dict[str, SplitName]:
     """Class → split from a CSV at the top with the columns ``split`` and ``class``; empty where there is none."""
-    import csv
-
-    from harness.datasets.preparing.sources.files import read
+    from harness.datasets.preparing.sources.tables import read_table
 
     table: dict[str, SplitName] = {}
     for name, file in source.files.items():
         if "/" in name or not name.lower().endswith(".csv"):
             continue
-        try:
-            lines = list(csv.DictReader(read(file).decode("utf-8-sig").splitlines()))
-        except (UnicodeDecodeError, csv.Error):
-            raise DataError(f"{file.name}: not a CSV table in UTF-8: save it again as one") from None
-        for line in lines if lines and {"split", "class"} <= set(lines[0]) else ():
-            split = TOP_FOLDERS.get((line["split"] or "").strip().lower())
-            label = (line["class"] or "").strip()
+        for word, label in read_table(file, "split", "class") or ():
+            split, label = TOP_FOLDERS.get(word.strip().lower()), label.strip()
             if split is None or table.get(label, split) != split:
                 raise DataError(
-                    f"{file.name}: puts the class {label!r} in {line['split']!r}: use train, val or test, once a class"
+                    f"{file.name}: puts the class {shown(label)} in {shown(word)}: use train, val or test, once a class"
                 )
             table[label] = split
     return table

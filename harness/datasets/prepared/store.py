@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,12 +22,16 @@ from typing import IO, Any
 import numpy as np
 
 from harness.common.errors import DataError
-from harness.common.files import sync_folder, write_json
+from harness.common.files import parse_json, sync_folder, write_json
+from harness.common.text import shown, shown_shape
 from harness.contract.data import Dataset, DatasetSpec, Split, SplitName
 from harness.datasets.prepared.fingerprints import class_digest, split_fingerprint
 
 FORMAT = 1
 INDEX = "dataset.json"
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+LARGEST_INDEX = 64 << 20  # bytes
+LARGEST_SIDE = 1 << 16  # pixels
 
 
 @dataclass(frozen=True)
@@ -70,24 +73,43 @@ def read_index(folder: Path) -> Index:
     """Raises DataError where dataset.json is absent, damaged, or of another format version."""
     path = folder / INDEX
     try:
-        raw = json.loads(path.read_bytes())
+        if path.stat().st_size > LARGEST_INDEX:
+            raise ValueError
+        raw = parse_json(path.read_bytes())
         if raw["format"] != FORMAT:
             raise DataError(
-                f"{path}: prepared in format {raw['format']}, this harness reads format {FORMAT}: prepare it again"
+                f"{path}: prepared in format {shown(raw['format'])}, this harness reads format {FORMAT}: "
+                "prepare it again"
             )
-        splits: dict[SplitName, SplitRecord] = {
-            name: SplitRecord(
-                tuple(split["image_shape"]),
-                tuple(ClassRecord(*fields) for fields in split["classes"]),
-                split["fingerprint"],
-            )
-            for name, split in raw["splits"].items()
-        }
-        return Index(raw["name"], splits, tuple(raw["notes"]), dict(raw["origin"]))
+        splits = {name: _split_record(raw["splits"][name]) for name in SPLITS if name in raw["splits"]}
+        texts = (raw["name"], *raw["notes"], *raw["origin"].keys(), *raw["origin"].values())
+        if not splits or not set(raw["splits"]) <= set(SPLITS) or not all(isinstance(text, str) for text in texts):
+            raise ValueError
+        return Index(raw["name"], splits, tuple(raw["notes"]), raw["origin"])
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): prepare the dataset again") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path} is damaged: delete {folder} and prepare the dataset again") from None
+
+
+def _split_record(raw: Any) -> SplitRecord:
+    """Raises ValueError where ``raw`` holds anything but what ``write_index`` writes."""
+    match raw:
+        case {
+            "image_shape": [int(), int(), int()] as shape,
+            "classes": list() as classes,
+            "fingerprint": str() as print,
+        }:
+            if min(shape) > 0 and max(shape) <= LARGEST_SIDE:
+                return SplitRecord((shape[0], shape[1], shape[2]), tuple(map(_class_record, classes)), print)
+    raise ValueError
+
+
+def _class_record(raw: Any) -> ClassRecord:
+    match raw:
+        case [str() as name, int() as images, str() as digest] if images >= 0:
+            return ClassRecord(name, images, digest)
+    raise ValueError
 
 
 def is_prepared(folder: Path) -> bool:
@@ -102,8 +124,8 @@ def open_folder(spec: DatasetSpec, folder: Path) -> Dataset:
 
 
 def _open_split(folder: Path, name: SplitName, record: SplitRecord) -> Split:
-    images = _load(folder / f"{name}_images.npy", (record.images, *record.image_shape), np.uint8, "r")
-    labels = _load(folder / f"{name}_labels.npy", (record.images,), np.int64, None)
+    images = _load(folder / f"{name}_images.npy", (record.images, *record.image_shape), np.uint8)
+    labels = np.array(_load(folder / f"{name}_labels.npy", (record.images,), np.int64))
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(record.classes):
         raise DataError(
             f"{folder / f'{name}_labels.npy'} has labels from {labels.min()} to {labels.max()}, not 0 to "
@@ -113,16 +135,17 @@ def _open_split(folder: Path, name: SplitName, record: SplitRecord) -> Split:
     return Split(name, images, labels, tuple(class_record.name for class_record in record.classes), record.fingerprint)
 
 
-def _load(path: Path, shape: tuple[int, ...], dtype: Any, mmap_mode: Any) -> np.ndarray:
+def _load(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """The array, memory-mapped, so that a header which declares more than the file holds asks for no memory."""
     try:
-        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy raises what it likes on damaged headers
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else shown(str(error))
         raise DataError(f"{path} cannot be read ({reason}): prepare the dataset again with --replace") from None
     if array.shape != shape or array.dtype != dtype:
         raise DataError(
-            f"{path} holds {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape} as {INDEX} says: "
-            "prepare the dataset again with --replace"
+            f"{path} holds {shown(str(array.dtype))} {shown_shape(array.shape)}, not {np.dtype(dtype)} "
+            f"{shown_shape(shape)} as {INDEX} says: prepare the dataset again with --replace"
         )
     return array
 

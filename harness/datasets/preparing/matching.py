@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.common.errors import DataError
+from harness.common.text import shown
 from harness.contract.data import SplitName
 from harness.datasets.prepared.fingerprints import canonical_order, class_digest
 from harness.datasets.preparing.classes import ROLES, SPLITS, ClassList, ListedClass
@@ -36,7 +37,9 @@ def match(spool: Spool, listed: ClassList, dataset: str) -> Match:
                 f"{listed_class.split!r}: this is another dataset, or another split of it"
             )
         if listed_class in taken:
-            raise DataError(f"two classes of the source are {listed_class.name!r} of {dataset}: {name!r} is the second")
+            raise DataError(
+                f"two classes of the source are {listed_class.name!r} of {dataset}: {shown(name)} is the second"
+            )
         taken[listed_class] = key
     places = {listed_class: place for place, listed_class in enumerate(listed.classes)}
     label_of_key = np.array([places[listed_class] for listed_class in class_of_key], dtype=np.int64)
@@ -57,7 +60,7 @@ def _identify(spool: Spool, listed: ClassList, dataset: str) -> tuple[list[Liste
         if unknown:
             raise DataError(
                 f"{len(unknown)} of the {len(listed_classes)} classes of the source are not in {dataset}, "
-                f"{unknown[0]!r} first: is this another dataset?"
+                f"{shown(unknown[0])} first: is this another dataset?"
             )
         return [listed_class for listed_class in listed_classes if listed_class is not None], "name"
     by_pixels = _identify_by_pixels(spool, listed)
@@ -68,8 +71,8 @@ def _identify(spool: Spool, listed: ClassList, dataset: str) -> tuple[list[Liste
         keys = [key for where, key in spool.keys if where == split]
         if any(isinstance(key, str) for key in keys):
             raise DataError(
-                f"the source names the classes of {split!r}, {keys[0]!r} first, and only numbers those of another: "
-                "give all of them names, or none"
+                f"the source names the classes of {split!r}, {shown(keys[0])} first, and only numbers those of "
+                "another: give all of them names, or none"
             )
         numbers = [int(key) for key in keys]
         names_of = listed.by_number(split, numbers) if numbers else {}

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.common.errors import DataError
+from harness.common.text import shortened
 from harness.contract.data import DatasetSpec, SplitName
 from harness.datasets.prepared import store
 from harness.datasets.prepared.fingerprints import canonical_order
@@ -122,7 +123,7 @@ def _write(
     spool.fill(reading, request.progress, Handling(request.swap_channels, request.skip_damaged))
     matched = match(spool, classes, spec.name)
     notes, details = shortcomings(matched, classes, spec.counts)
-    notes += left_out(spool)
+    notes += (*reading.notes, *left_out(spool))
     for line in (*reading.remarks, *details, *notes):
         request.say(f"{spec.name}: {line}")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -150,7 +151,9 @@ def recognise(path: Path, form_request: FormRequest, forms: Sequence[Form], spec
             if reading is not None:
                 return reading
     known_forms = (
-        f"{len(inside.files):,} files, such as {', '.join(sorted(inside.files)[:3])}" if inside.files else "it is empty"
+        f"{len(inside.files):,} files, such as {', '.join(map(shortened, sorted(inside.files)[:3]))}"
+        if inside.files
+        else "it is empty"
     )
     raise DataError(f"{path}: none of the forms in which {spec.name} is known ({known_forms}). {spec.obtain}")
 

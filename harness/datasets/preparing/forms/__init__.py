@@ -49,6 +49,7 @@ class Reading:
     arrays: bool = False  # every image comes as an array, whose order of channels nothing but the user can tell
     resize: bool = False  # images of any size are welcome, and resized
     invert: bool = False  # black strokes on white become white on black
+    notes: tuple[str, ...] = ()  # what every table must say: "17 files left out …"
     remarks: tuple[str, ...] = ()  # what the user should know: "2 classes that are not in the split were left out"
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 
 from harness.common.errors import DataError
+from harness.common.text import shown
 from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
 from harness.datasets.preparing.forms import FormRequest, Item, Reading
 from harness.datasets.preparing.sources.archives import Source
-from harness.datasets.preparing.sources.files import File, read
+from harness.datasets.preparing.sources.files import File
 from harness.datasets.preparing.sources.images import SUFFIXES
+from harness.datasets.preparing.sources.tables import read_table
 
 
 def listed_images(source: Source, request: FormRequest) -> Reading | None:
@@ -19,8 +20,8 @@ def listed_images(source: Source, request: FormRequest) -> Reading | None:
     tables: dict[SplitName, list[tuple[str, str]]] = {}
     for split in SPLITS:
         files = [file for name, file in source.files.items() if name.rpartition("/")[2] == f"{split}.csv"]
-        rows = _rows(files[0]) if len(files) == 1 else None
-        if rows is not None:
+        rows = read_table(files[0], "filename", "label") if len(files) == 1 else None
+        if rows:
             tables[split] = rows
     images = {name.rpartition("/")[2]: file for name, file in source.files.items() if name.lower().endswith(SUFFIXES)}
     if not tables or not images:
@@ -29,29 +30,19 @@ def listed_images(source: Source, request: FormRequest) -> Reading | None:
     missing = [filename for filename in listed if filename not in images]
     if len(missing) == len(listed):
         raise DataError(
-            f"{source.path}: none of the {len(listed):,} images that its tables list is there, {listed[0]!r} for one: "
-            "put the images in a folder beside the tables"
+            f"{source.path}: none of the {len(listed):,} images that its tables list is there, {shown(listed[0])} for "
+            "one: put the images in a folder beside the tables"
         )
-    remark = f"{len(missing):,} of the {len(listed):,} images that the tables list are missing, {missing[:1]} first"
+    if len(set(listed)) < len(listed):
+        raise DataError(f"{source.path}: its tables list an image twice: an image is in one class, and there once")
+    remark = f"{len(missing):,} of the {len(listed):,} images that the tables list are missing"
     return Reading(
         "images listed in train.csv, val.csv and test.csv",
         len(listed) - len(missing),
         _items(tables, images),
         resize=True,
-        remarks=(remark,) if missing else (),
+        remarks=(f"{remark}, {shown(missing[0])} first",) if missing else (),
     )
-
-
-def _rows(file: File) -> list[tuple[str, str]] | None:
-    """(filename, label) of each line, or None where the table is of another kind."""
-    try:
-        lines = read(file).decode("utf-8-sig").splitlines()
-        table = list(csv.DictReader(lines))
-    except (UnicodeDecodeError, csv.Error):
-        raise DataError(f"{file.name}: not a CSV table in UTF-8: save it again as one") from None
-    if not table or not {"filename", "label"} <= set(table[0]):
-        return None
-    return [(row["filename"] or "", row["label"] or "") for row in table]
 
 
 def _items(tables: dict[SplitName, list[tuple[str, str]]], images: dict[str, File]) -> Iterator[Item]:

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from harness.common.text import shown
 from harness.datasets.preparing.classes import ListedClass
 from harness.datasets.preparing.forms import Form, FormRequest, Item, Reading
 from harness.datasets.preparing.sources.archives import Source
@@ -41,15 +42,13 @@ def named_images(title: str, class_name: str = SYNSET) -> Form:
         if not places:
             return None
         images = {listed: max(folders.values(), key=len) for listed, folders in places.items()}
-        remark = (
-            f"{len(others):,} images whose names begin with no class of the split were left out, {others[:1]} first"
-        )
+        remark = f"{len(others):,} images whose names begin with no class of the split were left out"
         return Reading(
             form=title,
             images=sum(map(len, images.values())),
             items=_items(images),
             resize=True,
-            remarks=(remark,) if others else (),
+            remarks=(f"{remark}, {shown(others[0])} first",) if others else (),
         )
 
     return recognise

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 from harness.common.errors import DataError
+from harness.common.text import shown
 from harness.datasets.preparing.sources.files import CHUNK, File, Window, check_space, on_disk, stored
 
 ARCHIVES = (".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
@@ -30,6 +31,31 @@ UNPACKERS: tuple[tuple[bytes, Any], ...] = (
     (b"BZh", bz2.open),
     (b"\xfd7zXZ", lzma.open),
 )
+
+
+READ_WHOLE = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+LONGEST_HEADER = 1 << 14  # bytes of a tar's header with a long name or other attributes
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header, refused where tarfile would trust its size and read it whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        header = super().frombuf(buf, encoding, errors)
+        if header.size < 0:
+            raise tarfile.ReadError("a member of negative size")
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError("a sparse member, which needs unpacking first")
+        if header.type in READ_WHOLE and header.size > LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
+        return header
 
 
 @dataclass(frozen=True)
@@ -113,8 +139,12 @@ def _list_archive(file: File, scratch: Path) -> dict[str, File] | None:
                 if start.startswith(magic):
                     return _list_packed_tar(file, unpacker(window), scratch)
             return dict(_list_tar(file, window)) if _is_tar(window) else None
-    except (zipfile.BadZipFile, tarfile.TarError, RuntimeError, ValueError, EOFError, zlib.error) as error:
-        raise DataError(f"{file.name}: damaged archive ({error}): copy or download it again") from None
+    except (DataError, OSError):
+        raise
+    except Exception as error:  # zipfile and tarfile raise what they like on damaged archives
+        raise DataError(
+            f"{file.name}: damaged archive ({type(error).__name__}: {shown(str(error))}): copy or download it again"
+        ) from None
 
 
 def _list_zip(file: File, window: Window, scratch: Path) -> Iterator[tuple[str, File]]:
@@ -150,8 +180,10 @@ def _list_zip(file: File, window: Window, scratch: Path) -> Iterator[tuple[str, 
 
 def _list_tar(file: File, window: Window) -> Iterator[tuple[str, File]]:
     label = file.name
-    with tarfile.open(fileobj=io.BufferedReader(window, CHUNK), mode="r:") as archive:
+    with tarfile.open(fileobj=io.BufferedReader(window, CHUNK), mode="r:", tarinfo=_Header) as archive:
         for member in archive:
+            if member.size < 0:  # as an extended header may say
+                raise tarfile.ReadError("a member of negative size")
             _refuse_unsafe(file.name, member.name, member.issym() or member.islnk())
             if member.isfile() and not _is_junk(member.name):
                 if member.sparse is not None:
@@ -196,7 +228,7 @@ def _refuse_unsafe(archive: str, name: str, is_link: bool) -> None:
     )
     if unsafe or is_link:
         what = "is a link" if is_link else "points outside the archive"
-        raise DataError(f"{archive}: its member {name!r} {what}: refused; unpack it yourself if you trust it")
+        raise DataError(f"{archive}: its member {shown(name)} {what}: refused; unpack it yourself if you trust it")
 
 
 def _is_junk(name: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.common.errors import DataError
+from harness.common.text import shortened
 
 CHUNK = 1 << 20  # bytes read at a time
 SMALL_FILE = 64 << 20  # bytes; the most that is read whole
@@ -44,7 +45,8 @@ class File:
         """For messages: ``cifar-fs.zip: cifar100/data/apple/apple_s_000022.png``."""
         if self.loose:
             return self.path
-        return f"{self.label or self.place}: {self.member}" if self.member else self.label or self.place
+        archive = self.label or self.place
+        return f"{archive}: {shortened(self.member)}" if self.member else archive
 
 
 def on_disk(path: str | Path, label: str = "") -> File:

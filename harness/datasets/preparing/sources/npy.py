@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import math
-import re
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as numpy_format
 
 from harness.common.errors import DataError
+from harness.common.text import shown, shown_shape
 from harness.datasets.preparing.sources.files import File, Window, stored, stream
 
 BLOCK = 4 << 20  # bytes of rows that are taken at once
 LONGEST_HEADER = 1 << 16  # bytes
-HEADER = re.compile(
-    rb"\{'descr': '([^']{1,20})', 'fortran_order': (True|False), 'shape': \(([0-9L, ]{0,200})\),? ?\}\s*"
-)
+READERS = {(1, 0): numpy_format.read_array_header_1_0, (2, 0): numpy_format.read_array_header_2_0}
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def open_npz(file: File, key: str, scratch: Path) -> Rows:
             base = window.start
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             if key not in names:
-                raise DataError(f"{file.name}: holds the arrays {', '.join(names) or 'none'}, not {key!r}")
+                raise DataError(
+                    f"{file.name}: holds the arrays {', '.join(map(shown, names[:8])) or 'none'}, not {key!r}"
+                )
             info = archive.getinfo(f"{key}.npy" if f"{key}.npy" in archive.namelist() else key)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
             raise DataError(f"{file.name}: packed in an unusual way: save it again with numpy.savez")
@@ -71,8 +74,12 @@ def open_npz(file: File, key: str, scratch: Path) -> Rows:
             crc=info.CRC,
         )
         return _open_npy(member)
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError) as error:
-        raise DataError(f"{file.name}: damaged .npz ({error}): copy or download it again") from None
+    except DataError:
+        raise
+    except Exception as error:  # zipfile raises what it likes on damaged archives
+        raise DataError(
+            f"{file.name}: damaged .npz ({type(error).__name__}: {shown(str(error))}): copy or download it again"
+        ) from None
 
 
 def _open_npy(file: File) -> Rows:
@@ -81,16 +88,22 @@ def _open_npy(file: File) -> Rows:
     while len(start) < LONGEST_HEADER and (chunk := next(chunks, b"")):
         start += chunk
     chunks.close()  # type: ignore[attr-defined]
-    wide = 4 if start[6:7] > b"\x01" else 2  # bytes that hold the header's length, since format 2
-    length = 8 + wide + int.from_bytes(start[8 : 8 + wide], "little")
-    header = HEADER.fullmatch(start[8 + wide : length])
-    if start[:6] != b"\x93NUMPY" or header is None:
-        raise DataError(f"{file.name}: not an array of numbers as numpy.savez writes it: copy or download it again")
-    dtype, fortran = header[1].decode(), header[2] == b"True"
-    shape = tuple(int(number) for number in re.findall(rb"\d+", header[3]))
-    if dtype not in ("|u1", "u1") or fortran or len(shape) < 2 or 0 in shape:
+    header = io.BytesIO(start)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy's remark on files that Python 2 wrote
+            shape, fortran, dtype = READERS[numpy_format.read_magic(header)](header)
+    except Exception:  # numpy raises what it likes on damaged headers
+        raise DataError(
+            f"{file.name}: not an array of numbers as numpy.savez writes it: copy or download it again"
+        ) from None
+    if dtype != np.uint8 or fortran or len(shape) < 2 or min(shape) < 1:
         order = " in Fortran order" if fortran else ""
-        raise DataError(f"{file.name}: {dtype} {shape}{order}, not images as uint8 (N, H, W, C)")
-    if length + math.prod(shape) != file.size:
-        raise DataError(f"{file.name}: its length does not fit its shape {shape}: copy or download it again")
-    return Rows(file, shape, length)
+        raise DataError(
+            f"{file.name}: {shown(str(dtype))} {shown_shape(shape)}{order}, not images as uint8 (N, H, W, C)"
+        )
+    if header.tell() + math.prod(shape) != file.size:
+        raise DataError(
+            f"{file.name}: its length does not fit its shape {shown_shape(shape)}: copy or download it again"
+        )
+    return Rows(file, shape, header.tell())

@@ -111,7 +111,8 @@ def scan(data: memoryview, long: int, stack: Stack | None = None) -> Iterator[Pi
                 at += 1 + size
             elif code == LONG_BINPUT:
                 at += 5
-                _check_memo(int.from_bytes(data[start + 1 : at], "little"), steps)
+                if stack is None:
+                    _check_memo(int.from_bytes(data[start + 1 : at], "little"), steps)
             elif code in LENGTHS:
                 at = first = start + 1 + LENGTHS[code]
                 at += int.from_bytes(data[start + 1 : first], "little")
@@ -131,7 +132,7 @@ def scan(data: memoryview, long: int, stack: Stack | None = None) -> Iterator[Pi
                 needs += min(at - start, long)
             elif code in LINES:
                 at = _line_end(data, start + 1, LONGEST_LINE)
-                if code == PUT:
+                if code == PUT and stack is None:
                     _check_memo(int(bytes(data[start + 1 : at])), steps)
             elif code == GLOBAL:
                 at = _line_end(data, _line_end(data, start + 1, LONGEST_NAME), LONGEST_NAME)

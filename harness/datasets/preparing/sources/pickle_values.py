@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.common.text import shown
+from harness.common.text import shown, shown_shape
 from harness.datasets.preparing.sources.pickle_scan import CODES, ESCAPED, QUOTED, Refused
 
 IN_MEMORY = 16 << 20  # bytes of text decoded at once
@@ -130,7 +130,7 @@ class Array(Inert):
 def _array(shape: Any, dtype: np.dtype, fortran: bool, raw: Any, scratch: Path | None) -> np.ndarray:
     sizes = shape if isinstance(shape, tuple) else (shape,)
     if len(sizes) > 8 or not all(type(size) is int and 0 <= size < 1 << 48 for size in sizes):
-        raise Refused(f"holds an array of shape {_listed(sizes)}")
+        raise Refused(f"holds an array of shape {shown_shape(sizes)}")
     if isinstance(raw, LongString):
         raw.as_bytes = True
         raw = raw.bytes(scratch)
@@ -139,7 +139,7 @@ def _array(shape: Any, dtype: np.dtype, fortran: bool, raw: Any, scratch: Path |
     if not isinstance(raw, bytes | memoryview):
         raise Refused("holds an array of objects")
     if math.prod(sizes) * dtype.itemsize != len(raw):
-        raise Refused(f"holds an array of shape {_listed(sizes)} {dtype} with {len(raw):,} bytes, which do not fit")
+        raise Refused(f"holds an array of shape {shown_shape(sizes)} {dtype} with {len(raw):,} bytes, which do not fit")
     return np.ndarray(sizes, dtype, buffer=raw, order="F" if fortran else "C")
 
 
@@ -235,10 +235,6 @@ def _dtype(value: Any) -> np.dtype:
 
 def _refuse_call(*_: Any) -> Any:
     raise Refused("calls what is no function")
-
-
-def _listed(sizes: tuple[Any, ...]) -> str:
-    return f"({', '.join(map(shown, sizes[:8]))}{', …' if len(sizes) > 8 else ''})"
 
 
 def _latin1(raw: memoryview, scratch: Path | None) -> bytes | memoryview:
