@@ -23,7 +23,7 @@ FORMATS = tuple(
 )
 SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS))
 MOST_PIXELS = 64_000_000  # more is refused as a decompression bomb
-MOST_PIXELS_OF = {"WEBP": 30_000_000, "AVIF": 30_000_000, "JPEG2000": 30_000_000}  # whose decoders hold several copies
+MOST_PIXELS_OF = {"WEBP": 30_000_000, "AVIF": 30_000_000, "JPEG2000": 20_000_000}  # whose decoders hold several copies
 MOST_COEFFICIENTS = 200_000_000  # of a progressive JPEG, which is held whole, two bytes each
 LONGEST_SIDE = 32_768  # pixels
 LARGE = 4_000_000  # pixels; from here on images are resized in bands

@@ -10,7 +10,8 @@ import pickletools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MOST_STEPS = 20_000_000
+MOST_STEPS = 8_000_000
+MOST_BETWEEN = 100_000  # steps between two images of a list
 MOST_MEMORY = 256 << 20  # bytes that the instructions, long strings apart, may need
 LONGEST_LINE = 5_000  # bytes of a number written out, as Python's own limit on the digits of an integer
 LONGEST_NAME = 256  # bytes
@@ -98,6 +99,7 @@ def scan(data: memoryview, long: int, stack: Stack | None = None) -> Iterator[Pi
     """
     at = steps = needs = previous = 0
     try:
+        most = MOST_STEPS if stack is None else MOST_BETWEEN
         while True:
             start, code = at, data[at]
             if (need := NEEDS[code]) == 0:
@@ -146,7 +148,7 @@ def scan(data: memoryview, long: int, stack: Stack | None = None) -> Iterator[Pi
                 if code == STOP:
                     return
             previous = code
-            if steps > MOST_STEPS or needs > MOST_MEMORY:
+            if steps > most or needs > MOST_MEMORY:
                 raise Refused("holds far more objects than a dataset")
     except IndexError:
         raise Refused(f"ends too early, at byte {len(data):,}") from None

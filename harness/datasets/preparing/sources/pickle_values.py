@@ -158,7 +158,7 @@ class Name(Inert):
 class Names:
     """What the pickle's names stand for while one pickle is read, and how much they may make in all."""
 
-    MOST = 256 << 20  # bytes
+    MOST = 64 << 20  # bytes
 
     def __init__(self) -> None:
         self._made = 0
