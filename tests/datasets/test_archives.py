@@ -143,6 +143,15 @@ def test_a_member_that_unpacks_to_more_than_it_declares_is_refused(tmp_path: Pat
         read(source.files["bomb"])
 
 
+def test_a_zip_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    nameless = zipfile.ZipInfo("x")
+    nameless.filename = ""
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr(nameless, b"1")
+    with pytest.raises(DataError, match=r"photos\.zip: damaged: a member has no name"):
+        open_source(tmp_path / "photos.zip", tmp_path)
+
+
 def test_a_zip_that_declares_a_thousandfold_is_refused_as_a_bomb(tmp_path: Path) -> None:
     data = bytearray(zipped(tmp_path / "data.zip", {"bomb": b"0" * 1000}).read_bytes())
     directory = data.rindex(b"PK\x01\x02")

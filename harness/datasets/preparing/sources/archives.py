@@ -151,6 +151,8 @@ def _list_archive(file: File, scratch: Path) -> dict[str, File] | None:
 
 def _list_zip(file: File, window: Window, scratch: Path) -> Iterator[tuple[str, File]]:
     with zipfile.ZipFile(window) as archive:
+        if not all(member.filename for member in archive.infolist()):
+            raise DataError(f"{file.name}: damaged: a member has no name")
         members = [member for member in archive.infolist() if not member.is_dir()]
     total = sum(member.file_size for member in members)
     if total > 1000 * max(file.size, 1) + (1 << 30):
