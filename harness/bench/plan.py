@@ -26,6 +26,8 @@ def validated(values: Mapping[str, Any]) -> BenchPlan:
 
     if plan.train_on == "trainval" and "best-val" in _selections(plan):
         raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
+    if plan.equivalent is not None and plan.baseline is None:
+        raise HarnessError("--equivalent needs a row to be equivalent to: add --baseline ROW")
     if plan.score_on == "val" and (plan.train_on != "train" or plan.test_dataset is not None):
         raise HarnessError(
             "--score-on val scores on the dataset's own validation classes: drop --train-on trainval and --test-dataset"

@@ -21,6 +21,7 @@ from harness.cli.plan_flags import plan_flags
     "episodes",
     "episode_seed",
     "baseline",
+    "equivalent",
     "test_dataset",
     "image_size",
     "split",

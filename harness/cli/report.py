@@ -17,6 +17,9 @@ def report(
     format_: Annotated[str | None, typer.Option("--format", help="markdown, csv, json, latex, html.")] = None,
     to: Annotated[Path | None, typer.Option("-o", help="File to write. Default: standard output.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Row to compare all others with: rfs/simple.")] = None,
+    equivalent: Annotated[
+        float | None, typer.Option(help="Accuracy points within which a row is practically equal to the baseline: 0.5.")
+    ] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder to write the figures to, as PNG, SVG and PDF.")] = None,
     bench: Annotated[list[str] | None, typer.Option(help="ID of a bench, 'last' or 'all'. Repeatable.")] = None,
     published: Annotated[
@@ -31,13 +34,15 @@ def report(
     from harness.reports.published import without_numbers
     from harness.runs import find_benches
 
+    if equivalent is not None and not 0 < equivalent < 100:
+        raise HarnessError(f"--equivalent {equivalent:g}: accuracy points between 0 and 100, as 0.5")
     asked = bench or ["last"]
     benches = {record.id: record for which in asked for record in find_benches(runs, which)}
     if asked == ["last"] and (others := [record.id for record in find_benches(runs, "all")[:-1]]):
         sys.stderr.write(f"the last bench of {len(others) + 1}; earlier ones: --bench all, or {', '.join(others)}\n")
     catalogue = Catalogue.discover()
     chosen_format = format_ or (format_of(to, catalogue.reporters) if to and to != Path("-") else "markdown")
-    built = build_report([(runs, record) for record in benches.values()], baseline=baseline, published=published)
+    built = build_report([(runs, record) for record in benches.values()], baseline, published, equivalent)
     for dataset in without_numbers(built) if published else ():
         sys.stderr.write(f"--published: no number is known for any row of {dataset}\n")
     text = catalogue.reporter(chosen_format).render(built)

@@ -57,6 +57,9 @@ class BenchPlan(BaseModel):
     transform: str | None = Field(None, description="feature transform of the head; default: the head's own")
     views: Whole | None = Field(None, gt=0, le=1000, description="copies of each support image; default: the head's")
     baseline: str | None = Field(None, description="row that all others are compared with, as rfs/simple")
+    equivalent: float | None = Field(
+        None, gt=0, lt=100, description="accuracy points within which a row is practically equal to the baseline: 0.5"
+    )
     budget: Whole | None = Field(None, gt=0, description="images seen by every trained stage, as images=2000000")
     set: Mapping[str, Any] = Field({}, description="an option, as skd.alpha=2; may be repeated")
     sweep: Mapping[str, tuple[Any, ...]] = Field(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.common.errors import RunsError
+from harness.common.errors import HarnessError, RunsError
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.reports.marks import marks
@@ -23,17 +23,31 @@ if TYPE_CHECKING:
 
 
 def build_report(
-    benches: Iterable[tuple[Path, BenchRecord]], baseline: str | None = None, published: bool = False
+    benches: Iterable[tuple[Path, BenchRecord]],
+    baseline: str | None = None,
+    published: bool = False,
+    equivalent: float | None = None,
 ) -> Report:
     """The report of bench records with their run folders.
 
+    Args:
+        baseline: the row that all others are compared with; None: what the plan of the bench says, if it does.
+        equivalent: accuracy points within which a row is practically equal to the baseline; None: the plan's.
     Raises:
+        HarnessError: a margin of equivalence is stated, but no baseline.
         UnknownName: no row has the baseline's name.
         RunsError: a stage that the record names is no longer there.
     """
     return Report(
         [
-            build_table(output, bench, table, baseline or bench.plan.baseline, published)
+            build_table(
+                output,
+                bench,
+                table,
+                baseline or bench.plan.baseline,
+                published,
+                bench.plan.equivalent if equivalent is None else equivalent,
+            )
             for output, bench in benches
             for table in bench.tables
         ]
@@ -54,7 +68,16 @@ class _Group:
         return self.records[0].shown
 
 
-def build_table(output: Path, bench: BenchRecord, table: TableRecord, baseline: str | None, published: bool) -> Table:
+def build_table(
+    output: Path,
+    bench: BenchRecord,
+    table: TableRecord,
+    baseline: str | None,
+    published: bool,
+    equivalent: float | None = None,
+) -> Table:
+    if equivalent is not None and baseline is None:
+        raise HarnessError("--equivalent needs a row to be equivalent to: add --baseline ROW")
     groups = group_stages(output, table)
     results = {result.key: result for group in groups.values() for result in group.results}
     parents = {record.key: record.parents for record in table.stages}
@@ -62,7 +85,7 @@ def build_table(output: Path, bench: BenchRecord, table: TableRecord, baseline: 
     if baseline is not None:
         from harness.reports.comparing import compared
 
-        rows = compared(rows, {name: measured(group.results) for name, group in groups.items()}, baseline)
+        rows = compared(rows, {name: measured(group.results) for name, group in groups.items()}, baseline, equivalent)
     if published:
         from harness.reports.published import with_published
 
@@ -75,6 +98,7 @@ def build_table(output: Path, bench: BenchRecord, table: TableRecord, baseline: 
         rows=rows,
         specs=list(dict.fromkeys(spec for row in rows for spec in row.cells)),
         baseline=baseline,
+        equivalent=equivalent,
         notes=table.notes,
         data_fingerprint=table.data_fingerprint,
         episodes=table.episodes,

@@ -9,13 +9,20 @@ from harness.common.errors import RunsError, UnknownName
 from harness.contract.episodes import EpisodeSpec, Target
 from harness.reports.model import TESTED_ON, Compared, Measured, Row, Setting
 from harness.statistics.comparison import Comparison, compare, holm
+from harness.statistics.equivalence import Equivalence, equivalence_p, relation
 
 
-def compared(rows: Sequence[Row], measured: Mapping[str, Mapping[Setting, Measured]], baseline: str) -> list[Row]:
+def compared(
+    rows: Sequence[Row],
+    measured: Mapping[str, Mapping[Setting, Measured]],
+    baseline: str,
+    equivalent: float | None = None,
+) -> list[Row]:
     """The rows with their paired differences from the baseline, p-values by Holm over all rows and settings.
 
     Args:
         measured: row → setting → what it reached there.
+        equivalent: accuracy points within which a row is practically equal to the baseline.
     Raises:
         UnknownName: no row has the baseline's name.
         RunsError: the baseline met other episodes or seeds than a row.
@@ -35,18 +42,31 @@ def compared(rows: Sequence[Row], measured: Mapping[str, Mapping[Setting, Measur
             reference = measured[baseline].get((spec, target))  # None: episodes that only some rows meet
             if target == TESTED_ON and reference is not None:
                 found[row.name, spec] = paired(own, reference, target)
-    t_p = holm([comparison.t_p for comparison in found.values()])
-    wilcoxon_p = holm([comparison.wilcoxon_p for comparison in found.values()])
-    adjusted = {
-        where: Compared(comparison, t, w)
-        for (where, comparison), t, w in zip(found.items(), t_p, wilcoxon_p, strict=True)
-    }
+    adjusted = dict(zip(found, _adjusted(list(found.values()), equivalent), strict=True))
     return [
         replace(
             row,
             cells={spec: replace(cell, compared=adjusted.get((row.name, spec))) for spec, cell in row.cells.items()},
         )
         for row in rows
+    ]
+
+
+def _adjusted(comparisons: Sequence[Comparison], equivalent: float | None) -> list[Compared]:
+    """The comparisons with their p-values adjusted for each other, each kind of test a family of its own."""
+    t_p = holm([comparison.t_p for comparison in comparisons])
+    wilcoxon_p = holm([comparison.wilcoxon_p for comparison in comparisons])
+    class_p = holm([comparison.new_classes.p_value if comparison.new_classes else 1.0 for comparison in comparisons])
+    adjusted = [Compared(*values) for values in zip(comparisons, t_p, wilcoxon_p, class_p, strict=True)]
+    if equivalent is None:
+        return adjusted
+    margin = equivalent / 100
+    raw = [equivalence_p(comparison.difference, margin) for comparison in comparisons]
+    return [
+        replace(
+            one, equivalence=Equivalence(margin, p, holm_p, relation(one.found.difference.mean, one.holm_t_p, holm_p))
+        )
+        for one, p, holm_p in zip(adjusted, raw, holm(raw), strict=True)
     ]
 
 

@@ -22,6 +22,7 @@ from harness.contract.plan import BenchPlan
 from harness.contract.results import Score
 from harness.runs.records import EpisodesRecord
 from harness.statistics.comparison import Comparison
+from harness.statistics.equivalence import Equivalence
 from harness.statistics.intervals import Interval
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Compared:
     found: Comparison
     holm_t_p: float
     holm_wilcoxon_p: float
+    holm_class_p: float  # of the same difference on new classes
+    equivalence: Equivalence | None = None  # where a margin was stated
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +136,7 @@ class Table:
     rows: Sequence[Row]
     specs: Sequence[EpisodeSpec]
     baseline: str | None
+    equivalent: float | None  # accuracy points within which a row is practically equal to the baseline
     notes: Sequence[str]  # "partial data (…)"
     data_fingerprint: str
     episodes: Sequence[EpisodesRecord]

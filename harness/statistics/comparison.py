@@ -23,6 +23,7 @@ class Comparison:
     wins: int  # episodes in which the row is the better one
     ties: int
     losses: int
+    new_classes: Interval | None = None  # row minus baseline as a claim about new classes; None: of closed episodes
 
     @property
     def claim(self) -> str:
@@ -59,7 +60,8 @@ def compare(
     if len(differences) >= LEAST_SEEDS and found.parts:
         of_mean = effects.variance if effects else float(ranked.var(ddof=1)) / len(ranked)
         ranks_p = _over_seeds(ranks_p, ranked, found.parts, of_mean)
-    return Comparison(target, found, found.p_value, ranks_p, wins, ties, losses)
+    new_classes = interval("class", differences, classes, n_classes, level) if target == "open" else None
+    return Comparison(target, found, found.p_value, ranks_p, wins, ties, losses, new_classes)
 
 
 def _over_seeds(p_value: float, values: np.ndarray, parts: Sequence[Part], of_mean: float) -> float:

@@ -96,7 +96,7 @@ def tune(
             another process is at work on this search.
     """
     require_optuna()
-    plan = search.plan.model_copy(update={"score_on": "val", "floors": False, "baseline": None})
+    plan = search.plan.model_copy(update={"score_on": "val", "floors": False, "baseline": None, "equivalent": None})
     search = replace(search, plan=plan, space=_check_space(search, plan, catalogue))
     source = data_source(plan, plan.dataset[0], root)
     dataset = source.open(catalogue)

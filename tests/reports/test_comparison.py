@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.common.errors import RunsError, UnknownName
+from harness.bench.plan import validated
+from harness.common.errors import HarnessError, RunsError, UnknownName
 from harness.contract.results import Score
 from harness.reports.formats.markdown import difference_rows
 from harness.reports.published import OPTIONS, Published, verdict
@@ -108,6 +109,83 @@ def test_the_claim_of_a_difference_depends_on_the_seeds(runs):
 
     assert "They are about these weights on new images of these classes" in text((0,))
     assert "They are about these methods on new images of these classes" in text((0, 1, 2))
+
+
+# ── equivalence and new classes ───────────────────────────────────────────────────────────────────
+
+
+def with_margin(runs, **about):
+    """Rows that are better, worse, the same but for a hair, and too noisy to tell, each against a/x."""
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.4, 0.6, N_CLOSED + 200)
+    bench = runs(**about).add("a/x", values=base)
+    bench.add("better/x", values=base + 0.05 + rng.normal(0, 0.01, len(base)))
+    bench.add("worse/x", values=base - 0.05 + rng.normal(0, 0.01, len(base)))
+    bench.add("equal/x", values=base + rng.normal(0, 0.002, len(base)))
+    return bench.add("noisy/x", values=base + rng.normal(0, 0.1, len(base)))
+
+
+RELATIONS = {"better/x": "better", "worse/x": "worse", "equal/x": "practically equal", "noisy/x": "undecided"}
+
+
+def test_each_row_is_better_worse_practically_equal_or_undecided(runs):
+    bench = with_margin(runs)
+    lines = difference_rows(bench.report(baseline="a/x", equivalent=0.5).tables[0])
+    assert {(line["method"], line["relation"]) for line in lines} == set(RELATIONS.items())
+    assert "relation" not in difference_rows(bench.report(baseline="a/x").tables[0])[0]
+
+
+def test_equivalence_is_corrected_by_holm_over_rows_and_settings(runs):
+    """The raw p-values are one-sided t-tests of scipy; there are too few episodes to take class effects out."""
+    bench = runs(n_classes=40, n_images=12).add("a/x", 0.5).add("bb/x", 0.53).add("ccc/x", 0.52)
+    (table,) = bench.report(baseline="a/x", equivalent=6).tables
+    raw, shown = [], []
+    for row in table.rows[1:]:
+        for spec, cell in row.cells.items():
+            difference = closed(bench, row.name, 0, spec.k_shot, "open") - closed(bench, "a/x", 0, spec.k_shot, "open")
+            raw.append(
+                max(
+                    stats.ttest_1samp(difference, -0.06, alternative="greater").pvalue,
+                    stats.ttest_1samp(difference, 0.06, alternative="less").pvalue,
+                )
+            )
+            shown.append(cell.compared.equivalence)
+    assert [one.p for one in shown] == pytest.approx(raw)
+    running = np.maximum.accumulate(np.sort(raw) * np.arange(4, 0, -1)).clip(max=1)
+    assert [one.holm_p for one in shown] == pytest.approx(running[np.argsort(np.argsort(raw))])
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "html", "csv", "json"])
+def test_every_format_says_what_each_row_is(runs, form):
+    text = with_margin(runs, baseline="a/x", equivalent=0.5).text(form)
+    for name in RELATIONS.values():
+        assert name in text
+    if form in ("markdown", "html"):
+        assert "within ± 0.5 points" in text
+
+
+def test_a_margin_without_a_baseline_is_told(runs):
+    with pytest.raises(HarnessError, match="--equivalent needs a row to be equivalent to: add --baseline ROW"):
+        runs().add("a/x").report(equivalent=0.5)
+    with pytest.raises(HarnessError, match="--equivalent needs a row"):
+        validated({"equivalent": 0.5})
+    for bad in (0, -1, 100, math.nan):
+        with pytest.raises(HarnessError, match="--equivalent ="):
+            validated({"equivalent": bad, "baseline": "a/x"})
+
+
+def test_a_difference_on_new_classes_counts_what_classes_do(runs):
+    """Rows that differ on some classes only: sure on these classes, not on new ones."""
+    bench = runs().add("a/x", 0.5)
+    (spec,) = [spec for spec in SPECS if spec.k_shot == 1]
+    episodes = next(one for one in bench.episodes if one.spec == spec and one.target == "open")
+    effects = np.where(np.arange(20) < 3, 0.5, 0.0)
+    shift = effects[episodes.classes].mean(axis=1)
+    bench.add("b/x", values=np.concatenate([closed(bench, "a/x", 0, 1, "open") + shift, np.full(400, 0.5)]))
+    compared = bench.report(baseline="a/x").tables[0].rows[1].cells[spec].compared
+    assert compared.found.t_p < 1e-6
+    assert compared.holm_class_p > 0.05
+    assert compared.found.new_classes.name == "class"
 
 
 AS_RFS = {"optimiser": "sgd", "selection": "last"}

@@ -67,8 +67,8 @@ def _section(table: Table, number: int) -> dict[str, Any]:
         "marks": mark_notes(table),
         "failures": [(row.name, row.failure) for row in table.rows if row.failure],
         "baseline": table.baseline,
-        "about_differences": about_differences(table) if table.baseline else "",
-        "differences": [_without_stars(line) for line in difference_rows(table)],
+        "about_differences": about_differences(table, new_classes=True) if table.baseline else "",
+        "differences": [_without_stars(line) for line in difference_rows(table, new_classes=True)],
         "about_published": ABOUT_PUBLISHED,
         "published": published_rows(table),
         "costs": [

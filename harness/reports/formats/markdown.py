@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"  # a cost; "-" is that of no training
 MARK = "†"  # of a row that learned nothing: harness/reports/marks.py
-WORDS = ("method", "backbone", "head", "setting", "verdict", "source")  # columns that are read, not compared: left
+WORDS = (
+    "method",
+    "backbone",
+    "head",
+    "setting",
+    "verdict",
+    "source",
+    "relation",
+)  # columns that are read, not compared: left
 
 
 def markdown(report: Report) -> str:
@@ -115,8 +123,12 @@ def percent(interval: Interval | None, sign: str = "") -> str:
     return f"{100 * interval.mean:{sign}.2f} ± {half_width}"
 
 
-def difference_rows(table: Table) -> list[dict[str, str]]:
-    """A line a row and setting: difference, its interval, p-values, wins, ties and losses."""
+def difference_rows(table: Table, new_classes: bool = False) -> list[dict[str, str]]:
+    """A line a row and setting: difference, its interval, p-values, wins, ties and losses.
+
+    Args:
+        new_classes: with the same difference as a claim about new classes.
+    """
     lines = []
     for row in table.rows:
         for spec, cell in row.cells.items():
@@ -125,6 +137,7 @@ def difference_rows(table: Table) -> list[dict[str, str]]:
             comparison = cell.compared.found
             text = percent(comparison.difference, "+")
             significant = cell.compared.holm_t_p < SIGNIFICANT
+            equivalence, on_classes = cell.compared.equivalence, comparison.new_classes
             lines.append(
                 {
                     "method": row.name,
@@ -134,6 +147,12 @@ def difference_rows(table: Table) -> list[dict[str, str]]:
                     "p (Wilcoxon)": p_value(cell.compared.holm_wilcoxon_p),
                     "win / tie / loss": f"{comparison.wins} / {comparison.ties} / {comparison.losses}",
                 }
+                | ({"p (TOST)": p_value(equivalence.holm_p), "relation": equivalence.relation} if equivalence else {})
+                | (
+                    {"new classes": percent(on_classes, "+"), "p (new classes)": p_value(cell.compared.holm_class_p)}
+                    if new_classes
+                    else {}
+                )
             )
     return lines
 
@@ -164,8 +183,11 @@ ABOUT_PUBLISHED = (
 )
 
 
-def about_differences(table: Table) -> str:
-    """What the table of differences shows, or why there is none."""
+ABOUT_NEW_CLASSES = "; new classes: the same difference and its t-test as a claim about classes that nobody has seen"
+
+
+def about_differences(table: Table, new_classes: bool = False) -> str:
+    """What the table of differences shows, or why there is none; ``new_classes`` as in ``difference_rows``."""
     by_name = {row.name: row for row in table.rows}
     baseline = by_name[table.baseline or ""]
     if baseline.failure:
@@ -179,7 +201,17 @@ def about_differences(table: Table) -> str:
     return (
         f"Paired differences from {table.baseline}, in points, ± 95 % interval, on open episodes (no image twice: "
         f"{counts(table, TESTED_ON)}). They are about {claim} on new images of these classes. p-values by Holm over "
-        "all rows and settings; bold where p (t) < 0.05:"
+        "all rows and settings; bold where p (t) < 0.05"
+        f"{_about_equivalence(table)}{ABOUT_NEW_CLASSES if new_classes else ''}:"
+    )
+
+
+def _about_equivalence(table: Table) -> str:
+    if table.equivalent is None:
+        return ""
+    return (
+        f"; practically equal where two one-sided tests (TOST) put the difference within ± {table.equivalent:g} points "
+        "at p < 0.05, else better or worse where p (t) < 0.05, else undecided"
     )
 
 

@@ -70,6 +70,12 @@ def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
         "df": interval.df,
         "note": interval.note,
     }
+    if cell.compared is not None and name == "class" and (new_classes := cell.compared.found.new_classes):
+        numbers |= {
+            "difference": new_classes.mean,
+            "difference_half_width": new_classes.half_width,
+            "holm_t_p": cell.compared.holm_class_p,
+        }
     if cell.compared is not None and name == TESTED_ON:
         difference = cell.compared.found.difference
         numbers |= {
@@ -78,6 +84,13 @@ def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
             "holm_t_p": cell.compared.holm_t_p,
             "holm_wilcoxon_p": cell.compared.holm_wilcoxon_p,
         }
+        if equivalence := cell.compared.equivalence:
+            numbers |= {
+                "equivalence_margin": equivalence.margin,
+                "equivalence_p": equivalence.p,
+                "holm_equivalence_p": equivalence.holm_p,
+                "relation": equivalence.relation,
+            }
     if cell.published and name == "closed":
         numbers |= {
             "published": "; ".join(f"{verdict.accuracy:.6g}" for verdict in cell.published),
