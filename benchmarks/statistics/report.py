@@ -8,13 +8,11 @@ from collections.abc import Sequence
 import model
 import numpy as np
 import scipy
-import seeds
 import torch
 from model import Setting
 
 ALPHA = 0.05
 TRUTHS = {"closed": "this test set", "open": "these classes", "class": "new classes"}  # interval → its own target
-SEED_BENCHMARKS = 10_000
 Results = dict[str, np.ndarray]
 
 
@@ -27,7 +25,7 @@ def render(results: Sequence[tuple[Setting, Results]]) -> str:
         f"Python {platform.python_version()}, {platform.system()} {platform.machine()}.",
         _conditions(),
         *(_of_setting(setting, found) for setting, found in results),
-        _of_seeds(),
+        "Over seeds: see [statistics-seeds.md](statistics-seeds.md).",
     ]
     return "\n\n".join(parts)
 
@@ -108,20 +106,6 @@ def _rejections(setting: Setting, found: Results) -> str:
                 cells.append("" if p_values is None else _bold(_share(p_values < ALPHA), bold))
             rows.append(f"| equal on {null} | {test} | " + " | ".join(cells) + " |")
     return "Rejections of a true null hypothesis in percent:\n\n" + "\n".join(rows)
-
-
-def _of_seeds() -> str:
-    rows = ["| seeds | covers the mean of all seeds |", "|---|---|"]
-    for n_seeds in (1, 2, 3, 5, 10):
-        share = seeds.coverage(n_seeds, SEED_BENCHMARKS)
-        error = (share * (1 - share) / SEED_BENCHMARKS) ** 0.5
-        rows.append(f"| {n_seeds} | {_bold(f'{100 * share:.1f} ± {100 * error:.1f}', n_seeds >= 3)} |")
-    return (
-        f"## Over seeds: {SEED_BENCHMARKS:,} benchmarks a row\n\n"
-        f"Normal accuracies of {seeds.N_EPISODES} episodes; standard deviations {seeds.OF_EPISODE} of an episode, "
-        f"{seeds.OF_SEED} of a seed, {seeds.OF_BOTH} of a seed on one episode. Under 3 seeds the interval speaks of "
-        "these weights alone, and says so.\n\n" + "\n".join(rows)
-    )
 
 
 def _share(happened: np.ndarray) -> str:
