@@ -32,7 +32,7 @@ SHIFTS = (0.0, 2.0, 2.8, 4.0)  # true differences, in standard deviations of the
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=400_000, help="Gaussian benchmarks a cell")
+    parser.add_argument("--runs", type=int, default=100_000, help="Gaussian benchmarks a cell")
     n = parser.parse_args().runs
     print(f"""# Tests over seeds: their level, their power, and verdicts on published numbers
 

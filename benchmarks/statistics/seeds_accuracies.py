@@ -19,7 +19,7 @@ from harness.common.randomness import numpy_generator
 from harness.statistics.comparison import compare
 from harness.statistics.intervals import class_effects, incidence, interval
 
-N_RUNS, BLOCK, N_RANKED = 10_000, 2000, 500
+N_RUNS, BLOCK, N_RANKED = 6000, 2000, 400
 N_TRUTH = 100_000  # seeds an episode, whose mean is the truth
 N_WAY, N_ANSWERS = 5, 25  # 5 queries a class
 CLASS, EPISODE, SINGLE = 0.5, 0.3, 0.2  # scales of effects, in log-odds

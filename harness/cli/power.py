@@ -32,7 +32,9 @@ def power(
     typer.echo(tabulate(pd.DataFrame(lines), headers="keys", tablefmt="github", showindex=False))
     typer.echo(
         f"\nTo resolve {difference:g} point{'' if difference == 1 else 's'} with probability {goal:g} at the 5 % level "
-        "(of one test: Holm's correction over a table asks for more), on open episodes, from the variances of bench "
-        f"{record.id}. Under 3 seeds the claim is about these weights."
+        "(of one test: Holm's correction over a table asks for more), from the variances of bench "
+        f"{record.id}. Under 3 seeds the claim is about these weights. Episodes are open ones, of "
+        "which no image is in two: a split has as many as its images allow, and --episodes of a bench, the number of "
+        "closed ones, is no more than an upper limit. Never: more seeds are needed."
     )
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +67,11 @@ class _Group:
         """Whether it has a row; else it is there because another stage is trained from it."""
         return self.records[0].shown
 
+    @property
+    def identity(self) -> Hashable:
+        """What its numbers come from: equal for one stage under two labels of a sweep."""
+        return tuple((record.key, record.scores) for record in self.records)
+
 
 def build_table(
     output: Path,
@@ -85,7 +90,9 @@ def build_table(
     if baseline is not None:
         from harness.reports.comparing import compared
 
-        rows = compared(rows, {name: measured(group.results) for name, group in groups.items()}, baseline, equivalent)
+        reached = {name: measured(group.results) for name, group in groups.items()}
+        identities = {name: group.identity for name, group in groups.items()}
+        rows = compared(rows, reached, baseline, identities, equivalent)
     if published:
         from harness.reports.published import with_published
 

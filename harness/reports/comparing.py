@@ -1,8 +1,8 @@
-"""Rows against a baseline: paired differences, p-values adjusted for all the comparisons of a table."""
+"""Rows against a baseline: paired differences, p-values by themselves and adjusted for all the tests of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.common.errors import RunsError, UnknownName
@@ -16,12 +16,14 @@ def compared(
     rows: Sequence[Row],
     measured: Mapping[str, Mapping[Setting, Measured]],
     baseline: str,
+    identities: Mapping[str, Hashable],
     equivalent: float | None = None,
 ) -> list[Row]:
-    """The rows with their paired differences from the baseline, p-values by Holm over all rows and settings.
+    """The rows with their paired differences from the baseline, p-values also by Holm over the tests of the table.
 
     Args:
         measured: row → setting → what it reached there.
+        identities: row → what its numbers come from; rows that share it are one row under several names.
         equivalent: accuracy points within which a row is practically equal to the baseline.
     Raises:
         UnknownName: no row has the baseline's name.
@@ -42,7 +44,7 @@ def compared(
             reference = measured[baseline].get((spec, target))  # None: episodes that only some rows meet
             if target == TESTED_ON and reference is not None:
                 found[row.name, spec] = paired(own, reference, target)
-    adjusted = dict(zip(found, _adjusted(list(found.values()), equivalent), strict=True))
+    adjusted = _adjusted(found, by_name, baseline, identities, equivalent)
     return [
         replace(
             row,
@@ -52,22 +54,50 @@ def compared(
     ]
 
 
-def _adjusted(comparisons: Sequence[Comparison], equivalent: float | None) -> list[Compared]:
-    """The comparisons with their p-values adjusted for each other, each kind of test a family of its own."""
-    t_p = holm([comparison.t_p for comparison in comparisons])
-    wilcoxon_p = holm([comparison.wilcoxon_p for comparison in comparisons])
-    class_p = holm([comparison.new_classes.p_value if comparison.new_classes else 1.0 for comparison in comparisons])
-    adjusted = [Compared(*values) for values in zip(comparisons, t_p, wilcoxon_p, class_p, strict=True)]
-    if equivalent is None:
-        return adjusted
-    margin = equivalent / 100
-    raw = [equivalence_p(comparison.difference, margin) for comparison in comparisons]
-    return [
-        replace(
-            one, equivalence=Equivalence(margin, p, holm_p, relation(one.found.difference.mean, one.holm_t_p, holm_p))
-        )
-        for one, p, holm_p in zip(adjusted, raw, holm(raw), strict=True)
-    ]
+Test = tuple[Hashable, EpisodeSpec]
+
+
+def _adjusted(
+    found: Mapping[tuple[str, EpisodeSpec], Comparison],
+    rows: Mapping[str, Row],
+    baseline: str,
+    identities: Mapping[str, Hashable],
+    equivalent: float | None,
+) -> dict[tuple[str, EpisodeSpec], Compared]:
+    """The comparisons with p-values by Holm over all of them: each once, without floors and the baseline itself.
+
+    Each kind of test is a family of its own.
+    """
+    tests: dict[Test, Comparison] = {}
+    for (name, spec), comparison in found.items():
+        if not rows[name].floor and identities[name] != identities[baseline]:
+            tests.setdefault((identities[name], spec), comparison)
+
+    def by_holm(p_of: Callable[[Comparison], float]) -> dict[Test, float]:
+        return dict(zip(tests, holm([p_of(test) for test in tests.values()]), strict=True))
+
+    t_p = by_holm(lambda test: test.t_p)
+    wilcoxon_p = by_holm(lambda test: test.wilcoxon_p)
+    class_p = by_holm(lambda test: test.new_classes.p_value if test.new_classes else 1.0)
+    margin = None if equivalent is None else equivalent / 100
+    tost_p = {} if margin is None else by_holm(lambda test: equivalence_p(test.difference, margin))
+    compared_rows = {}
+    for (name, spec), comparison in found.items():
+        test = identities[name], spec
+        row = Compared(comparison, t_p.get(test), wilcoxon_p.get(test), class_p.get(test))
+        if margin is not None:
+            row = replace(row, equivalence=_equivalence(row, margin, tost_p.get(test)))
+        compared_rows[name, spec] = row
+    return compared_rows
+
+
+def _equivalence(row: Compared, margin: float, holm_p: float | None) -> Equivalence:
+    """What a row is to the baseline within ``margin``; by the raw p-values where it is no test of the table's."""
+    p = equivalence_p(row.found.difference, margin)
+    of_difference = row.found.t_p if row.holm_t_p is None else row.holm_t_p
+    return Equivalence(
+        margin, p, holm_p, relation(row.found.difference.mean, of_difference, p if holm_p is None else holm_p)
+    )
 
 
 def paired(row: Measured, baseline: Measured, target: Target) -> Comparison:

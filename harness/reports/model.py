@@ -48,12 +48,12 @@ Setting = tuple[EpisodeSpec, Target]
 
 @dataclass(frozen=True)
 class Compared:
-    """A row against the baseline in one setting, with p-values adjusted over all rows and settings of the table."""
+    """A row against the baseline in one setting, with p-values adjusted over all tests of the table."""
 
-    found: Comparison
-    holm_t_p: float
-    holm_wilcoxon_p: float
-    holm_class_p: float  # of the same difference on new classes
+    found: Comparison  # its p-values are of this test by itself
+    holm_t_p: float | None  # None: no test of the table's, the row is a floor or the baseline under another name
+    holm_wilcoxon_p: float | None
+    holm_class_p: float | None = None  # of the same difference on new classes
     equivalence: Equivalence | None = None  # where a margin was stated
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ from harness.common.errors import HarnessError, UnknownName
 from harness.reports.build import group_stages, measured
 from harness.reports.model import TESTED_ON
 from harness.runs.records import BenchRecord
-from harness.statistics.power import paired_variances, required
+from harness.statistics.power import Requirement, paired_variances, required
 
 
 def requirements(
     output: Path, bench: BenchRecord, baseline: str | None, difference: float, goal: float
 ) -> list[dict[str, Any]]:
-    """A dictionary a row and setting: the open episodes that resolve ``difference`` for each number of seeds.
+    """A dictionary a row and setting: the open episodes that resolve ``difference`` for each number of seeds,
+    and a verdict: whether this split has as many.
 
     Raises:
         HarnessError: neither the caller nor the bench names a baseline, or it failed.
@@ -33,26 +35,39 @@ def requirements(
         if not reference:
             raise HarnessError(f"the baseline {name} failed, so nothing can be compared with it")
         for row, group in groups.items():
-            for (spec, target), result in measured(group.results).items() if group.shown and row != name else ():
+            if not group.shown or group.identity == groups[name].identity:
+                continue
+            for (spec, target), result in measured(group.results).items():
                 other = reference.get((spec, target))
                 if target != TESTED_ON or other is None or result.accuracies.shape != other.accuracies.shape:
                     continue
                 variances = paired_variances(result.accuracies, other.accuracies, result.classes, result.n_classes)
-                needed = {
-                    f"episodes at {need.n_seeds} seed{'s' if need.n_seeds > 1 else ''}": need.n_episodes or "never"
-                    for need in required(difference, variances, goal=goal)
-                }
+                needed = required(difference, variances, goal=goal)
                 n_seeds, n_episodes = result.accuracies.shape
-                have = f"{n_episodes} x {n_seeds}"
-                if n_episodes < bench.plan.episodes:
-                    have += ", all there are"
+                all_there_are = n_episodes < bench.plan.episodes
                 lines.append(
                     {
                         "dataset": table.dataset,
                         "row": row,
                         "setting": str(spec),
-                        "measured (episodes x seeds)": have,
-                        **needed,
+                        "measured (episodes x seeds)": f"{n_episodes} x {n_seeds}"
+                        + (", all there are" if all_there_are else ""),
+                        **{
+                            f"episodes at {need.n_seeds} seed{'s' if need.n_seeds > 1 else ''}": need.n_episodes
+                            or "never"
+                            for need in needed
+                        },
+                        "verdict": _verdict(needed, n_episodes, all_there_are),
                     }
                 )
     return lines
+
+
+def _verdict(needed: Sequence[Requirement], n_episodes: int, all_there_are: bool) -> str:
+    """For which numbers of seeds the open episodes that were measured are enough; else whether the split has more."""
+    enough = [str(need.n_seeds) for need in needed if need.n_episodes is not None and need.n_episodes <= n_episodes]
+    if enough:
+        return f"enough at {', '.join(enough)} seed{'' if enough == ['1'] else 's'}"
+    if all_there_are or all(need.n_episodes is None for need in needed):
+        return "not on this split"
+    return f"more than {n_episodes} open episodes, if the split has them"

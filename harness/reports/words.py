@@ -5,7 +5,9 @@ from __future__ import annotations
 SIGNIFICANT = 0.05  # p-values below it are set in bold
 
 
-def p_value(p: float) -> str:
+def p_value(p: float | None) -> str:
+    if p is None:
+        return "-"
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 

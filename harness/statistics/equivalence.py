@@ -18,7 +18,7 @@ class Equivalence:
 
     margin: float  # a fraction: smaller differences are of no consequence
     p: float  # of the two one-sided tests, the larger
-    holm_p: float  # adjusted for all the rows and settings of a table
+    holm_p: float | None  # adjusted for all tests of a table; None: the row is none of them
     relation: Relation
 
 

@@ -41,7 +41,49 @@ def test_differences_are_paired_on_open_episodes_and_corrected_by_holm(runs):
         raw.append(stats.wilcoxon(row - baseline, zero_method="pratt", method="asymptotic").pvalue)
     ranks = np.argsort(np.argsort(raw))
     running = np.maximum.accumulate(np.sort(raw) * np.arange(4, 0, -1)).clip(max=1)
-    assert [line["p (Wilcoxon)"] for line in lines] == [p_value(running[rank]) for rank in ranks]
+    assert [line["p (Wilcoxon)"] for line in lines] == [p_value(p) for p in raw]
+    assert [line["p (Wilcoxon, Holm)"] for line in lines] == [p_value(running[rank]) for rank in ranks]
+
+
+def test_p_agrees_with_its_interval_and_holm_with_the_bold_type(runs):
+    bench = runs().add("a/x", 0.5)
+    for i in range(6):
+        bench.add(f"{'b' * (i + 1)}/x", 0.5 + 0.006 * i)  # the helper draws by the length of the name
+    lines = difference_rows(bench.report(baseline="a/x").tables[0])
+    seen = set()
+    for line in lines:
+        mean, half_width = (float(number) for number in line["difference"].strip("*").split(" ± "))
+        raw, adjusted = (float(line[name].lstrip("< ")) for name in ("p (t)", "p (t, Holm)"))
+        assert (raw < 0.05) == (abs(mean) > half_width)
+        assert (adjusted < 0.05) == line["difference"].startswith("**")
+        assert adjusted >= raw
+        seen.add((raw < 0.05, adjusted < 0.05))
+    assert len(seen) == 3  # also rows whose interval leaves 0 out and which are no finding
+
+
+def test_floors_and_the_baseline_and_stages_under_second_labels_are_no_more_tests(runs):
+    def lines(bench):
+        return {(line["method"], line["setting"]): line for line in difference_rows(bench.report().tables[0])}
+
+    def again(bench, name, label):
+        (stage,) = [stage for stage in bench.stages if stage["row"] == name]
+        bench.stages.append({**stage, "label": label, "row": f"{label}/x"})
+
+    def two_rows():
+        return runs(baseline="a/x").add("a/x", 0.5).add("bb/x", 0.53).add("ccc/x", 0.515)
+
+    plain, more = two_rows(), two_rows().add("floor/x", 0.2, floor=True)
+    again(more, "a/x", "a2")
+    again(more, "bb/x", "bb2")
+    without, found = lines(plain), lines(more)
+    assert all(found[where] == line for where, line in without.items())
+    for k_shot in (1, 5):
+        setting = f"5-way {k_shot}-shot"
+        assert (found["floor/x", setting]["p (t)"], found["floor/x", setting]["p (t, Holm)"]) == ("< 0.001", "-")
+        assert (found["a2/x", setting]["p (t)"], found["a2/x", setting]["p (t, Holm)"]) == ("1.000", "-")
+        assert {**found["bb2/x", setting], "method": "bb/x"} == found["bb/x", setting]
+    for form in ("html", "latex", "csv", "json"):
+        assert more.text(form, baseline="a/x")
 
 
 def test_a_difference_without_doubt_is_bold_and_an_equal_row_is_not(runs):
@@ -54,7 +96,7 @@ def test_a_difference_without_doubt_is_bold_and_an_equal_row_is_not(runs):
     assert better["difference"] == "**+10.00 ± 0.00**"
     assert better["p (t)"] == "< 0.001"
     assert equal["difference"] == "+0.00 ± 0.00"
-    assert (equal["p (t)"], equal["p (Wilcoxon)"]) == ("1.000", "1.000")
+    assert (equal["p (t)"], equal["p (t, Holm)"], equal["p (Wilcoxon)"]) == ("1.000", "1.000", "1.000")
     assert equal["win / tie / loss"].startswith("0 / ")
 
 

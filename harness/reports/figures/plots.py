@@ -143,7 +143,7 @@ def differences(table: Table) -> Plot | None:
             if compared is None:
                 continue
             colour = GREY if row.floor else COLOURS[0]
-            hollow = compared.holm_t_p >= SIGNIFICANT
+            hollow = compared.holm_t_p is None or compared.holm_t_p >= SIGNIFICANT
             whisker(panel, y, compared.found.difference, colour, "o", hollow=hollow)
             panel.text(1.03, y, p_value(compared.holm_t_p), transform=panel.get_yaxis_transform(), va="center", size=8)
         panel.text(1.03, -0.85, "p", transform=panel.get_yaxis_transform(), va="center", size=8, style="italic")
@@ -155,7 +155,8 @@ def differences(table: Table) -> Plot | None:
     )
     caption = (
         f"Paired differences from {table.baseline} on open episodes, in points, with 95 % intervals; p-values of "
-        "paired t-tests by Holm over all rows and settings, hollow where p ≥ 0.05. Floors in grey."
+        "paired t-tests, adjusted by Holm for all tests of the table (intervals are not), hollow where p ≥ 0.05; none "
+        "of floors, in grey."
     )
     return Plot("differences", caption, figure)
 

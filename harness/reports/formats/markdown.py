@@ -136,15 +136,18 @@ def difference_rows(table: Table, new_classes: bool = False) -> list[dict[str, s
                 continue
             comparison = cell.compared.found
             text = percent(comparison.difference, "+")
-            significant = cell.compared.holm_t_p < SIGNIFICANT
+            holm_t_p = cell.compared.holm_t_p
+            significant = holm_t_p is not None and holm_t_p < SIGNIFICANT
             equivalence, on_classes = cell.compared.equivalence, comparison.new_classes
             lines.append(
                 {
                     "method": row.name,
                     "setting": str(spec),
                     "difference": f"**{text}**" if significant else text,
-                    "p (t)": p_value(cell.compared.holm_t_p),
-                    "p (Wilcoxon)": p_value(cell.compared.holm_wilcoxon_p),
+                    "p (t)": p_value(comparison.t_p),
+                    "p (t, Holm)": p_value(holm_t_p),
+                    "p (Wilcoxon)": p_value(comparison.wilcoxon_p),
+                    "p (Wilcoxon, Holm)": p_value(cell.compared.holm_wilcoxon_p),
                     "win / tie / loss": f"{comparison.wins} / {comparison.ties} / {comparison.losses}",
                 }
                 | ({"p (TOST)": p_value(equivalence.holm_p), "relation": equivalence.relation} if equivalence else {})
@@ -200,9 +203,10 @@ def about_differences(table: Table, new_classes: bool = False) -> str:
     claim = "these methods" if several else "these weights"
     return (
         f"Paired differences from {table.baseline}, in points, ± 95 % interval, on open episodes (no image twice: "
-        f"{counts(table, TESTED_ON)}). They are about {claim} on new images of these classes. p-values by Holm over "
-        "all rows and settings; bold where p (t) < 0.05"
-        f"{_about_equivalence(table)}{ABOUT_NEW_CLASSES if new_classes else ''}:"
+        f"{counts(table, TESTED_ON)}). They are about {claim} on new images of these classes. Intervals and p are "
+        "of each test by itself (p (t) < 0.05 where its interval leaves 0 out); p (…, Holm) is adjusted for all tests of "
+        "this table, each row and setting once, without floors and rows that are the baseline under another name. "
+        f"Bold where p (t, Holm) < 0.05{_about_equivalence(table)}{ABOUT_NEW_CLASSES if new_classes else ''}:"
     )
 
 
@@ -211,7 +215,7 @@ def _about_equivalence(table: Table) -> str:
         return ""
     return (
         f"; practically equal where two one-sided tests (TOST) put the difference within ± {table.equivalent:g} points "
-        "at p < 0.05, else better or worse where p (t) < 0.05, else undecided"
+        "at p (TOST) < 0.05, else better or worse where p (t, Holm) < 0.05, else undecided"
     )
 
 

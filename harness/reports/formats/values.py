@@ -81,7 +81,9 @@ def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
         numbers |= {
             "difference": difference.mean,
             "difference_half_width": difference.half_width,
+            "t_p": cell.compared.found.t_p,
             "holm_t_p": cell.compared.holm_t_p,
+            "wilcoxon_p": cell.compared.found.wilcoxon_p,
             "holm_wilcoxon_p": cell.compared.holm_wilcoxon_p,
         }
         if equivalence := cell.compared.equivalence:
