@@ -16,8 +16,9 @@ from harness.statistics.power import Requirement, paired_variances, required
 def requirements(
     output: Path, bench: BenchRecord, baseline: str | None, difference: float, goal: float
 ) -> list[dict[str, Any]]:
-    """A dictionary a row and setting: the open episodes that resolve ``difference`` for each number of seeds,
-    and a verdict: whether this split has as many.
+    """A dictionary a row and setting: the open episodes that resolve ``difference`` for each number of seeds.
+
+    And a verdict: whether this split has as many.
 
     Raises:
         HarnessError: neither the caller nor the bench names a baseline, or it failed.

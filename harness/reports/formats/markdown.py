@@ -204,8 +204,8 @@ def about_differences(table: Table, new_classes: bool = False) -> str:
     return (
         f"Paired differences from {table.baseline}, in points, ± 95 % interval, on open episodes (no image twice: "
         f"{counts(table, TESTED_ON)}). They are about {claim} on new images of these classes. Intervals and p are "
-        "of each test by itself (p (t) < 0.05 where its interval leaves 0 out); p (…, Holm) is adjusted for all tests of "
-        "this table, each row and setting once, without floors and rows that are the baseline under another name. "
+        "of each test by itself (p (t) < 0.05 where its interval leaves 0 out); p (…, Holm) is adjusted for all tests "
+        "of this table, each row and setting once, without floors and rows that are the baseline under another name. "
         f"Bold where p (t, Holm) < 0.05{_about_equivalence(table)}{ABOUT_NEW_CLASSES if new_classes else ''}:"
     )
 
