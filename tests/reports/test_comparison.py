@@ -49,6 +49,7 @@ def test_p_agrees_with_its_interval_and_holm_with_the_bold_type(runs):
     bench = runs().add("a/x", 0.5)
     for i in range(6):
         bench.add(f"{'b' * (i + 1)}/x", 0.5 + 0.006 * i)  # the helper draws by the length of the name
+    bench.add("a-row-without-doubt/x", 0.8)
     lines = difference_rows(bench.report(baseline="a/x").tables[0])
     seen = set()
     for line in lines:
@@ -66,8 +67,8 @@ def test_floors_and_the_baseline_and_stages_under_second_labels_are_no_more_test
         return {(line["method"], line["setting"]): line for line in difference_rows(bench.report().tables[0])}
 
     def again(bench, name, label):
-        (stage,) = [stage for stage in bench.stages if stage["row"] == name]
-        bench.stages.append({**stage, "label": label, "row": f"{label}/x"})
+        (stage,) = [stage for stage in bench.stages if stage.row == name]
+        bench.stages.append(stage.model_copy(update={"label": label, "row": f"{label}/x"}))
 
     def two_rows():
         return runs(baseline="a/x").add("a/x", 0.5).add("bb/x", 0.53).add("ccc/x", 0.515)

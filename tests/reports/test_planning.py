@@ -43,5 +43,6 @@ def test_a_split_that_may_hold_more_is_not_judged(runs):
 
 
 def test_the_baseline_under_a_second_label_needs_no_plan(few):
-    few.stages.extend({**stage, "label": "a2", "row": "a2/x"} for stage in few.stages[:3])
+    second = {"label": "a2", "row": "a2/x"}
+    few.stages.extend(stage.model_copy(update=second) for stage in few.stages[:3])
     assert set(lines_of(few, 0.02)) == {"bb/x"}
