@@ -269,3 +269,17 @@ def test_damaged_images_of_ones_own_are_left_out_on_request_and_told(photos: Pat
     dataset = opened(photos, split="60/20/20", skip_damaged=True)
     assert sum(len(split) for split in dataset.splits) == 18
     assert dataset.notes[1:] == ("2 damaged images left out",)
+
+
+def test_files_that_are_no_images_are_counted_by_suffix_in_a_note(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for name in ("cat", "dog"):
+        draw(photos / "test" / name, "red", 1, kind="jfif")
+        for number in range(3):
+            (photos / "test" / name / f"{number}.HEIC").write_bytes(b"heic")
+    (photos / "test" / "dog" / "notes").write_bytes(b"")
+    (photos / "test" / "fox").mkdir()
+    (photos / "test" / "fox" / "1.heic").write_bytes(b"heic")
+    (photos / "read me.txt").write_bytes(b"beside the classes")
+    left_out = "8 files left out that are no images in a format that is read: 7 .heic, 1 without a suffix"
+    assert opened(photos).notes == (left_out,)
