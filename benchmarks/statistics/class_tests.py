@@ -1,9 +1,10 @@
 """Which test of a difference on new classes holds its level, and which sees most?
 
-    python benchmarks/statistics/class_tests.py [--quick] > class-level-tests.md
+    python benchmarks/statistics/class_tests.py [--quick] [--tables FOLDER] [--only N] > class-level-tests.md
 
 Differences of two methods on open episodes, drawn by the harness's own sampler, are simulated with effects of classes,
-of pairs of classes, of seeds, and scatter, so that the variance of their mean over new classes is known.
+of pairs of classes, of seeds, and scatter, so that the variance of their mean over new classes is known. Tables are
+kept in FOLDER, so that the same command continues what was stopped, and several can be made at once.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import scipy
@@ -60,21 +64,29 @@ WORLDS = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a twentieth of the runs, for a look")
-    n_runs = 100 if parser.parse_args().quick else 2000
-    started = time.perf_counter()
+    parser.add_argument("--tables", type=Path, default=Path(tempfile.gettempdir()) / "harness-class-tests")
+    parser.add_argument("--only", type=int, help="make only the table with this number, for the next call")
+    arguments = parser.parse_args()
+    n_runs = 100 if arguments.quick else 2000
+    makers: list[Callable[[], str]] = [*(partial(_table, *design, n_runs) for design in DESIGNS)]
+    makers.append(partial(feature_section, n_runs // 10))
+    arguments.tables.mkdir(parents=True, exist_ok=True)
     tables = []
-    for n_classes, n_way, per_class in DESIGNS:
-        tables.append(_table(n_classes, n_way, per_class, n_runs))
-        print(f"{n_classes} classes, {n_way}-way: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    features = feature_section(n_runs // 10)
-    minutes = (time.perf_counter() - started) / 60
-    print("\n\n".join([_head(n_runs, minutes), *tables, features]))
+    for number, make in enumerate(makers):
+        path = arguments.tables / f"{number}-{n_runs}.md"
+        if not path.exists() and arguments.only in (None, number):
+            started = time.process_time()
+            path.write_text(make(), encoding="utf-8")
+            print(f"table {number}: {time.process_time() - started:.0f} s", file=sys.stderr, flush=True)
+        tables.append(path)
+    if arguments.only is None:
+        print("\n\n".join([_head(n_runs), *(path.read_text(encoding="utf-8") for path in tables)]))
 
 
-def _head(n_runs: int, minutes: float) -> str:
+def _head(n_runs: int) -> str:
     return (
         "# Tests of a difference on new classes\n\n"
-        f"By `python benchmarks/statistics/class_tests.py`; {minutes:.0f} minutes beside other work on one core of "
+        f"By `python benchmarks/statistics/class_tests.py`; on one core of {platform.system()} "
         f"{platform.machine()}; numpy {np.__version__}, scipy {scipy.__version__}, Python "
         f"{platform.python_version()}.\n\n"
         "Cells: rejections of a true null hypothesis at 5 % / of a difference of three standard errors of the mean (a "

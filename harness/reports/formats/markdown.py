@@ -215,7 +215,8 @@ def _about_equivalence(table: Table) -> str:
         return ""
     return (
         f"; practically equal where two one-sided tests (TOST) put the difference within ± {table.equivalent:g} points "
-        "at p (TOST) < 0.05, else better or worse where p (t, Holm) < 0.05, else undecided"
+        "at p (TOST) < 0.05, else better or worse where p (t, Holm) < 0.05, else undecided (a row that has no p by "
+        "Holm goes by its p alone)"
     )
 
 

@@ -74,6 +74,7 @@ def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
         numbers |= {
             "difference": new_classes.mean,
             "difference_half_width": new_classes.half_width,
+            "t_p": new_classes.p_value,
             "holm_t_p": cell.compared.holm_class_p,
         }
     if cell.compared is not None and name == TESTED_ON:
