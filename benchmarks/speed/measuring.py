@@ -6,10 +6,12 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
-from harness.hardware.hardware import Hardware
+if TYPE_CHECKING:
+    from harness.hardware.hardware import Hardware
 
 
 def timed_in_turns(work: Mapping[str, Callable[[], object]], rounds: int, hardware: Hardware) -> dict[str, list[float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from scipy import stats
 from torch import Tensor
 
 from harness.common.randomness import numpy_generator
-from harness.contract.episodes import Episodes
+
+if TYPE_CHECKING:
+    from harness.contract.episodes import Episodes
 
 SEED = 1
 N_HALVES = 40

@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,9 +25,11 @@ from model import N_CLASSES, N_POOL, SETTINGS, Setting, World, pool, run
 from report import render
 from threadpoolctl import threadpool_limits
 
-from harness.contract.episodes import Episodes, Target
 from harness.statistics.comparison import compare, signed_rank_p
 from harness.statistics.intervals import INTERVALS, closed_interval, interval, open_interval
+
+if TYPE_CHECKING:
+    from harness.contract.episodes import Episodes, Target
 
 BLOCK = 10  # worlds
 SEED = 0

@@ -12,7 +12,6 @@ from harness.bench.events import BenchStarted, Observe
 from harness.bench.schedule import Schedule
 from harness.bench.table import open_table
 from harness.common.errors import HarnessError, RunsError, UnknownName
-from harness.contract.plan import BenchPlan
 from harness.execution.events import JobEvent
 from harness.hardware.request import HardwareRequest
 from harness.runs import StageFolder
@@ -20,6 +19,7 @@ from harness.runs.records import BenchRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.plan import BenchPlan
     from harness.execution.executor import Executor
 
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.bench.entries import Entry
 from harness.common.errors import HarnessError, PluginError, one_line
 from harness.contract.backbones import BackboneRequest
-from harness.contract.data import Dataset
 from harness.contract.plan import PRETRAINED
 
 if TYPE_CHECKING:
+    from harness.bench.entries import Entry
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.data import Dataset
     from harness.execution.job import StageJob
 
 log = logging.getLogger("harness")

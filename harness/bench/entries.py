@@ -14,12 +14,12 @@ from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.methods import MethodSpec, deciding
 from harness.contract.names import MethodReference, OptionName
-from harness.contract.options import MethodOptions
 from harness.contract.plan import NATIVE, PRETRAINED, BenchPlan
 from harness.contract.presets import find_preset, resolve
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.options import MethodOptions
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.bench.checks import starting_weights
-from harness.bench.entries import Entry
 from harness.common.errors import HarnessError, RunsError
-from harness.contract.data import Dataset, DatasetSpec
-from harness.contract.plan import BenchPlan
-from harness.episodes.plan import EpisodePlan
 from harness.execution.job import ParentStage, StageJob
-from harness.execution.source import DataSource
-from harness.hardware.request import HardwareRequest
 from harness.runs import StageIdentity
 
 if TYPE_CHECKING:
+    from harness.bench.entries import Entry
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.data import Dataset, DatasetSpec
+    from harness.contract.plan import BenchPlan
+    from harness.episodes.plan import EpisodePlan
+    from harness.execution.source import DataSource
+    from harness.hardware.request import HardwareRequest
 
 
 def stage_jobs(

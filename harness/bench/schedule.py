@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
-from harness.bench.events import Observe
-from harness.bench.table import BenchTable
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobDone, JobEvent
-from harness.execution.job import StageJob
 from harness.runs import StageFolder
 
 if TYPE_CHECKING:
-    pass
+    from harness.bench.events import Observe
+    from harness.bench.table import BenchTable
+    from harness.execution.job import StageJob
 
 
 class Schedule:

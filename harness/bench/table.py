@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING
 from harness.bench.entries import Entry, entries, episode_specs
 from harness.bench.jobs import stage_jobs
 from harness.common.errors import UnknownName
-from harness.contract.data import Dataset
-from harness.contract.episodes import Episodes
-from harness.contract.plan import BenchPlan
 from harness.contract.results import StageFailure, StageResult
 from harness.episodes.plan import EpisodePlan
-from harness.execution.job import StageJob
 from harness.execution.source import DataSource
 from harness.hardware.request import HardwareRequest
 from harness.reports.build import stage_marks
@@ -23,6 +19,10 @@ from harness.runs.records import EpisodesRecord, StageRecord, TableRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.data import Dataset
+    from harness.contract.episodes import Episodes
+    from harness.contract.plan import BenchPlan
+    from harness.execution.job import StageJob
 
 
 @dataclass(frozen=True, eq=False)

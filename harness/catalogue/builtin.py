@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from harness import datasets, evaluation, reports
 from harness.catalogue import floors
-from harness.contract.backbones import BackboneSpec
-from harness.contract.data import DatasetSpec
-from harness.contract.heads import ClassifierSpec, TransformSpec
 from harness.contract.hooks import hookimpl
-from harness.contract.methods import MethodSpec
-from harness.contract.reporters import ReporterSpec
 from harness.networks.backbones import SPECS as BACKBONES
+
+if TYPE_CHECKING:
+    from harness.contract.backbones import BackboneSpec
+    from harness.contract.data import DatasetSpec
+    from harness.contract.heads import ClassifierSpec, TransformSpec
+    from harness.contract.methods import MethodSpec
+    from harness.contract.reporters import ReporterSpec
 
 
 @hookimpl

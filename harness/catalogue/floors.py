@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.contract.heads import Head
-from harness.contract.learners import Learner
 from harness.contract.methods import BuildContext, MethodSpec, Stage
 from harness.contract.options import MethodOptions
+
+if TYPE_CHECKING:
+    from harness.contract.learners import Learner
 
 # Nearest centroid for both, since a floor should have nothing to tune, and without views, which would only add cost.
 # An untrained network's features differ in length with an image's brightness and contrast, which say little about its

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from harness.common.errors import HarnessError, PluginError
-from harness.contract.data import Split
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from harness.contract.data import Split
 
 
 @dataclass(frozen=True)

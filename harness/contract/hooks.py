@@ -15,15 +15,17 @@ two last ones notify. No hook replaces the episode sampler: every method meets t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import pluggy
 
-from harness.contract.backbones import BackboneSpec
-from harness.contract.data import DatasetSpec
-from harness.contract.heads import ClassifierSpec, TransformSpec
-from harness.contract.methods import MethodSpec
-from harness.contract.reporters import ReporterSpec
-from harness.contract.results import StageFailure, StageResult
+if TYPE_CHECKING:
+    from harness.contract.backbones import BackboneSpec
+    from harness.contract.data import DatasetSpec
+    from harness.contract.heads import ClassifierSpec, TransformSpec
+    from harness.contract.methods import MethodSpec
+    from harness.contract.reporters import ReporterSpec
+    from harness.contract.results import StageFailure, StageResult
 
 hookspec = pluggy.HookspecMarker("harness")
 hookimpl = pluggy.HookimplMarker("harness")

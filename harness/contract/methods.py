@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.data import Dataset, DatasetSpec, Split
 from harness.contract.heads import Head
-from harness.contract.learners import Learner
 
 if TYPE_CHECKING:
     import torch
 
+    from harness.contract.data import Dataset, DatasetSpec, Split
+    from harness.contract.learners import Learner
     from harness.contract.options import MethodOptions
     from harness.contract.training import Trainer
 

@@ -6,14 +6,16 @@ Precedence, later wins: defaults < preset < preset for this dataset < bench plan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.methods import MethodSpec, Preset
 from harness.contract.names import PartReference
-from harness.contract.options import MethodOptions
+
+if TYPE_CHECKING:
+    from harness.contract.options import MethodOptions
 
 
 def resolve(

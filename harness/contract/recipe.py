@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import PluginError
 from harness.contract.batches import Batches, ShuffledBatches
-from harness.contract.data import Augmentation
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from harness.contract.data import Augmentation
 
 # Images (N, H, W, C) uint8 changed at random, with randomness from the generator alone, on its device. What it returns
 # has the shape (N, H, W, C) too, pixels 0..255 as uint8 or floats; the trainer normalises it.

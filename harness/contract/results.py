@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.contract.episodes import EpisodeSpec, Target
-
 if TYPE_CHECKING:
     import numpy as np
+
+    from harness.contract.episodes import EpisodeSpec, Target
 
 
 @dataclass(frozen=True, eq=False)

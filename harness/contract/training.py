@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.contract.recipe import Recipe, Selection
-
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from harness.contract.recipe import Recipe, Selection
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from harness.contract.data import DataRequest, Dataset, DatasetSpec
+from typing import TYPE_CHECKING
+
 from harness.datasets.benchmarks.cifar import CIFAR_FS, FC100
 from harness.datasets.benchmarks.cub import CUB
 from harness.datasets.benchmarks.folder import FOLDER
 from harness.datasets.benchmarks.glyphs import GLYPHS
 from harness.datasets.benchmarks.imagenet import MINI, TIERED
 from harness.datasets.benchmarks.omniglot import OMNIGLOT
+
+if TYPE_CHECKING:
+    from harness.contract.data import DataRequest, Dataset, DatasetSpec
 
 SPECS: tuple[DatasetSpec, ...] = (GLYPHS, CIFAR_FS, FC100, MINI, TIERED, OMNIGLOT, CUB, FOLDER)
 

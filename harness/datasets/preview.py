@@ -10,11 +10,12 @@ import numpy as np
 
 from harness.common.errors import DataError
 from harness.common.fonts import Fonts, fonts_for
-from harness.contract.data import Dataset, Split
 from harness.datasets.preparing.classes import ROLES, titles
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
+
+    from harness.contract.data import Dataset, Split
 
 CLASSES, IMAGES = 12, 10  # rows a split and images a row, at most
 GAP, TEXT, LETTERS = 2, 190, 11  # pixels between images; width of the class names; size of their letters

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from harness.contract.data import Split
-from harness.contract.episodes import Episodes, EpisodeSpec, Target
+if TYPE_CHECKING:
+    from harness.contract.data import Split
+    from harness.contract.episodes import Episodes, EpisodeSpec, Target
 
 UNBALANCED = 2.0  # Dirichlet concentration of the class proportions among unbalanced queries: Veilleux et al. 2021
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.common.errors import HarnessError
 from harness.common.randomness import numpy_generator
-from harness.contract.data import Split
 from harness.contract.episodes import Episodes, EpisodeSpec, Target
+
+if TYPE_CHECKING:
+    from harness.contract.data import Split
 
 
 def sample_episodes(split: Split, spec: EpisodeSpec, n_episodes: int, seed: int, target: Target = "closed") -> Episodes:

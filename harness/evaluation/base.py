@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from harness.common.randomness import numpy_generator
-from harness.contract.data import Split
 from harness.contract.heads import BaseStatistic, BaseStatistics
+
+if TYPE_CHECKING:
+    from harness.contract.data import Split
 
 BASE_IMAGES = 20_000
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from harness.common.files import atomic_write
-from harness.contract.data import Split
 from harness.evaluation.embed import Embedding, ViewSource
+
+if TYPE_CHECKING:
+    from harness.contract.data import Split
 
 EMBEDDING_VERSION = 1  # raised when the code that makes views or embeds them changes features
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from torch import Tensor
 from harness.common.errors import PluginError
 from harness.common.randomness import numpy_generator
 from harness.contract.data import Augmentation, Split
-from harness.contract.episodes import Episodes
-from harness.contract.learners import Embedder
 from harness.images.augment import crop_and_flip
+
+if TYPE_CHECKING:
+    from harness.contract.episodes import Episodes
+    from harness.contract.learners import Embedder
 
 BATCH_IMAGES = {"cpu": 256, "cuda": 2048}  # of 32×32 pixels; larger images come in smaller batches, for memory's sake
 NO_AUGMENTATION = Augmentation()

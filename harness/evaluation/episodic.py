@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from harness.common.randomness import torch_generator
-from harness.contract.episodes import Episodes
 from harness.contract.learners import EpisodeBatch, EpisodicLearner
-from harness.evaluation.embed import ViewSource
 from harness.evaluation.scoring import accuracies as accuracies_of
 from harness.evaluation.scoring import shuffled_queries, slices, support_labels
+
+if TYPE_CHECKING:
+    from harness.contract.episodes import Episodes
+    from harness.evaluation.embed import ViewSource
 
 EPISODIC_IMAGES = 2048  # of 32×32 pixels that an episodic learner is handed at once
 Autocast = Callable[[], AbstractContextManager[Any]]

@@ -7,14 +7,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from harness.common.errors import HarnessError, PluginError
-from harness.contract.data import Augmentation, Split
-from harness.contract.episodes import Episodes
 from harness.contract.heads import BaseStatistic, BaseStatistics
 from harness.contract.learners import Embedder, EpisodicLearner
 from harness.contract.results import Score
@@ -22,8 +20,12 @@ from harness.evaluation import cache
 from harness.evaluation.base import chosen_images, statistics
 from harness.evaluation.embed import NO_AUGMENTATION, Embedding, Progress, ViewSource, embed, silent, used_pairs
 from harness.evaluation.episodic import score_episodic
-from harness.evaluation.heads import LoadedHead
 from harness.evaluation.scoring import score, spread
+
+if TYPE_CHECKING:
+    from harness.contract.data import Augmentation, Split
+    from harness.contract.episodes import Episodes
+    from harness.evaluation.heads import LoadedHead
 
 Autocast = Callable[[], AbstractContextManager[Any]]
 

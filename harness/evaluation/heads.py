@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.common.errors import HarnessError
-from harness.contract.heads import BaseStatistic, BaseStatistics, ClassifierSpec, Head, TransformSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from harness.contract.heads import BaseStatistic, BaseStatistics, ClassifierSpec, Head, TransformSpec
 
 Classify = Callable[["Tensor", "Tensor", "Tensor", int], "Tensor"]
 

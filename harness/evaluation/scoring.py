@@ -8,7 +8,7 @@ exactly chance, whatever the order of classes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,9 +16,11 @@ from torch import Tensor
 
 from harness.common.errors import PluginError
 from harness.common.randomness import numpy_generator
-from harness.contract.episodes import Episodes
-from harness.evaluation.embed import Embedding
-from harness.evaluation.heads import Classify
+
+if TYPE_CHECKING:
+    from harness.contract.episodes import Episodes
+    from harness.evaluation.embed import Embedding
+    from harness.evaluation.heads import Classify
 
 CHUNK_BYTES = 2**25  # of gathered features: near the size of a processor's last cache …
 GPU_CHUNK_FACTOR = 32  # … which a GPU does not need, but fewer launches it does

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from harness.common.errors import HarnessError
-from harness.contract.heads import BaseStatistics
+
+if TYPE_CHECKING:
+    from harness.contract.heads import BaseStatistics
 
 
 def none(features: Tensor) -> Tensor:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.contract.results import StageFailure, StageResult
-from harness.evaluation.events import EmbeddingProgress
-from harness.training.events import EpochDone, TrainingProgress
-
 if TYPE_CHECKING:
+    from harness.contract.results import StageFailure, StageResult
+    from harness.evaluation.events import EmbeddingProgress
     from harness.execution.job import StageJob
+    from harness.training.events import EpochDone, TrainingProgress
 
 
 @dataclass(frozen=True, eq=False)

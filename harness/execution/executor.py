@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.contract.results import StageFailure, StageResult
-
 if TYPE_CHECKING:
+    from harness.contract.results import StageFailure, StageResult
     from harness.execution.job import StageJob
     from harness.hardware.request import HardwareRequest
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.common.errors import UnknownName
-from harness.execution.executor import Executor
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.execution.executor import Executor
 
 
 EXECUTORS = ("local", "inline", "ray")

@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.common.errors import HarnessError
-from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobStarted
-from harness.execution.executor import Emit, Ready
 from harness.execution.work import run_job
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.results import StageFailure, StageResult
+    from harness.execution.executor import Emit, Ready
     from harness.execution.job import StageJob
     from harness.hardware.request import HardwareRequest
 

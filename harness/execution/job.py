@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.episodes import Episodes
-from harness.contract.heads import Head
-from harness.episodes.plan import EpisodePlan
-from harness.execution.source import DataSource
-from harness.hardware.request import HardwareRequest
 from harness.runs import StageIdentity, score_key
 
 if TYPE_CHECKING:
-    pass
+    from harness.contract.episodes import Episodes
+    from harness.contract.heads import Head
+    from harness.episodes.plan import EpisodePlan
+    from harness.execution.source import DataSource
+    from harness.hardware.request import HardwareRequest
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from harness.common.errors import one_line
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobStarted, RanksNeeded
-from harness.execution.executor import Emit, Ready
 from harness.runs import StageFolder
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
+    from harness.execution.executor import Emit, Ready
     from harness.execution.job import StageJob
     from harness.hardware.request import HardwareRequest
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from harness.common.errors import HarnessError, one_line
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobStarted, Note
-from harness.execution.executor import Emit, Ready
 from harness.hardware.hardware import check_names
 
 if TYPE_CHECKING:
+    from harness.execution.executor import Emit, Ready
     from harness.execution.job import StageJob
     from harness.hardware.request import HardwareRequest
 

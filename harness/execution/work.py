@@ -15,21 +15,21 @@ import numpy as np
 
 from harness.common.errors import HarnessError, PluginError, one_line
 from harness.contract.backbones import BackboneRequest
-from harness.contract.data import Dataset, Split
 from harness.contract.episodes import Episodes, EpisodeSpec
 from harness.contract.methods import BuildContext, FitContext
-from harness.contract.recipe import Selection
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.episodes.plan import EpisodePlan
 from harness.evaluation.events import EmbeddingProgress
 from harness.execution.events import Note, OptionsRead, RanksNeeded
-from harness.execution.job import ParentStage, StageJob
 from harness.execution.method import MethodAtWork
 from harness.runs import StageFolder
 from harness.runs.records import TrainedRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.data import Dataset, Split
+    from harness.contract.recipe import Selection
+    from harness.execution.job import ParentStage, StageJob
     from harness.hardware.hardware import Hardware
     from harness.training.trainer import Trainer
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import platform
 import re
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING
 from harness.common.errors import HarnessError, UnknownName
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from lightning_fabric import Fabric
 
 

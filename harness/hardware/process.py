@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from harness.hardware.hardware import Hardware
 from harness.hardware.memory import tune_allocator
+
+if TYPE_CHECKING:
+    from harness.hardware.hardware import Hardware
 
 
 def prepare_process(hardware: Hardware, image_size: int = 32) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
-from harness.contract.data import Augmentation
+if TYPE_CHECKING:
+    from harness.contract.data import Augmentation
 
 LUMA = (0.2989, 0.587, 0.114)  # of red, green, blue, as torchvision weighs them
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
-from harness.contract.methods import BuildContext
 from harness.images.augment import normalise
+
+if TYPE_CHECKING:
+    from harness.contract.methods import BuildContext
 
 
 class FeatureNetwork(nn.Module):

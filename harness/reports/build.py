@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.common.errors import HarnessError, RunsError
-from harness.contract.episodes import EpisodeSpec
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.reports.marks import marks
 from harness.reports.model import INTERVALS, Cell, History, Mark, Measured, Report, Row, Setting, Table
 from harness.runs import StageFolder
-from harness.runs.records import BenchRecord, StageRecord, TableRecord
 from harness.statistics.intervals import closed_interval, interval
 
 if TYPE_CHECKING:
-    pass
+    from harness.contract.episodes import EpisodeSpec
+    from harness.runs.records import BenchRecord, StageRecord, TableRecord
 
 
 def build_report(

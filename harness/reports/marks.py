@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from harness.contract.episodes import EpisodeSpec
 from harness.reports.model import Mark, Measured, Setting
 from harness.statistics.intervals import Interval, closed_interval, interval
+
+if TYPE_CHECKING:
+    from harness.contract.episodes import EpisodeSpec
 
 LEAST_SPREAD = 1e-4  # of features around their mean, in units of their length; a random ResNet-12 has 0.16 on glyphs
 ROUNDING = 1e-9  # a mean of ties, each worth 1/n_way, is chance but for its last digits

@@ -11,22 +11,18 @@ import numpy as np
 from harness.contract.episodes import EpisodeSpec
 
 if TYPE_CHECKING:
-    pass
+    from harness.contract.plan import BenchPlan
+    from harness.contract.results import Score
+    from harness.runs.records import EpisodesRecord
+    from harness.statistics.comparison import Comparison
+    from harness.statistics.equivalence import Equivalence
+    from harness.statistics.intervals import Interval
 
 from dataclasses import field
 from typing import TYPE_CHECKING
 
 from harness.common.errors import RunsError
 from harness.contract.episodes import Target
-from harness.contract.plan import BenchPlan
-from harness.contract.results import Score
-from harness.runs.records import EpisodesRecord
-from harness.statistics.comparison import Comparison
-from harness.statistics.equivalence import Equivalence
-from harness.statistics.intervals import Interval
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import HarnessError, UnknownName
 from harness.reports.build import group_stages, measured
 from harness.reports.model import TESTED_ON
-from harness.runs.records import BenchRecord
 from harness.statistics.power import Requirement, paired_variances, required
+
+if TYPE_CHECKING:
+    from harness.runs.records import BenchRecord
 
 
 def requirements(

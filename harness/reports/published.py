@@ -11,13 +11,13 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from harness.contract.episodes import EpisodeSpec
-from harness.contract.plan import BenchPlan
 from harness.reports.model import Report, Verdict
-from harness.runs.records import TableRecord
 from harness.statistics.agreement import allowed_difference
 
 if TYPE_CHECKING:
+    from harness.contract.plan import BenchPlan
     from harness.reports.model import Cell, Row
+    from harness.runs.records import TableRecord
 
 
 Z = 1.96  # two-sided 95 % of a normal

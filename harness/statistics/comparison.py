@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.contract.episodes import Target
 from harness.statistics.behrens_fisher import MOST_DF, Part, two_sided_p
 from harness.statistics.intervals import LEAST_SEEDS, LEVEL, Interval, checked, class_effects, interval
+
+if TYPE_CHECKING:
+    from harness.contract.episodes import Target
 
 
 @dataclass(frozen=True)

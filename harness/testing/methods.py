@@ -10,12 +10,12 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.data import Dataset
-from harness.contract.methods import MethodSpec
 from harness.testing.check import Check, demand, first, tried
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.data import Dataset
+    from harness.contract.methods import MethodSpec
 
 LIGHT = """
 import importlib, importlib.util, sys

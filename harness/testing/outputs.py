@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from harness.contract.data import Dataset
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.learners import Embedder, EpisodeBatch, EpisodicLearner
 from harness.episodes.sampler import sample_episodes
 from harness.testing.watching import near, same
+
+if TYPE_CHECKING:
+    from harness.contract.data import Dataset
 
 N_IMAGES = 12
 N_EPISODES = 3

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 from harness.common.errors import PluginError
 from harness.contract.backbones import BackboneRequest, BackboneSpec
-from harness.contract.data import DataRequest, DatasetSpec
-from harness.contract.heads import BatchedClassifier, ClassifierSpec
 from harness.testing.check import Check, demand, tried
+
+if TYPE_CHECKING:
+    from harness.contract.data import DataRequest, DatasetSpec
+    from harness.contract.heads import BatchedClassifier, ClassifierSpec
 
 
 def check_backbone(spec: BackboneSpec, argument: str | None = None, image_size: int = 32) -> None:

@@ -8,28 +8,30 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from harness.bench.bench import bench
 from harness.catalogue.catalogue import Catalogue
-from harness.contract.data import Dataset
 from harness.contract.hooks import hookimpl
-from harness.contract.methods import MethodSpec
 from harness.contract.plan import BenchPlan
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import OptionsRead
-from harness.execution.executor import Emit, Ready
-from harness.execution.job import StageJob
 from harness.execution.work import Work, run_job
-from harness.hardware.request import HardwareRequest
 from harness.runs import StageFolder
 from harness.testing.check import Check, first, tried
 from harness.testing.data import tiny_dataset
 from harness.testing.outputs import Probe
 from harness.testing.watching import Watch, near, read_weights, same
 from harness.training.events import EpochDone
+
+if TYPE_CHECKING:
+    from harness.contract.data import Dataset
+    from harness.contract.methods import MethodSpec
+    from harness.execution.executor import Emit, Ready
+    from harness.execution.job import StageJob
+    from harness.hardware.request import HardwareRequest
 
 IMAGES = 1600  # seen by a stage, where the method counts them
 

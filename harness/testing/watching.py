@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from harness.contract.data import DataRequest, Dataset, DatasetSpec
-from harness.contract.methods import MethodSpec, Stage
+if TYPE_CHECKING:
+    from harness.contract.data import DataRequest, Dataset, DatasetSpec
+    from harness.contract.methods import MethodSpec, Stage
 
 
 @dataclass

@@ -150,7 +150,7 @@ class Training:
                 if clock.should_report():
                     self._report(epoch, steps[: i + 1], clock, losses["loss"])
         means = fabric.all_reduce({name: value / len(steps) for name, value in totals.items()})
-        metrics = {name: float(value) for name, value in cast(dict[str, torch.Tensor], means).items()}
+        metrics = {name: float(value) for name, value in cast("dict[str, torch.Tensor]", means).items()}
         seconds = clock.seconds()
         refuse_infinite(metrics, epoch + 1)
         self.session.done.images_seen += n_images

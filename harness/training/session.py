@@ -13,15 +13,15 @@ import torch
 
 from harness.common.errors import HarnessError, PluginError
 from harness.contract.recipe import Recipe, Selection
-from harness.hardware.hardware import Hardware
 from harness.training.batches import BatchStream
 from harness.training.checkpoints import read_checkpoint, write_checkpoint
-from harness.training.events import EpochDone, TrainingProgress
 from harness.training.feed import ImageFeed
 from harness.training.state import Progress
 
 if TYPE_CHECKING:
     from harness.contract.data import DatasetSpec, Split
+    from harness.hardware.hardware import Hardware
+    from harness.training.events import EpochDone, TrainingProgress
 
 
 @dataclass

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from harness.common.errors import HarnessError, PluginError
-from harness.contract.recipe import Recipe
-from harness.contract.training import Batch, Loss
 from harness.training.checkpoints import check_state
 from harness.training.events import EpochDone, TrainingProgress
 from harness.training.loop import PROGRESS_EVERY, Training
 from harness.training.session import Session, refuse_infinite
+
+if TYPE_CHECKING:
+    from harness.contract.recipe import Recipe
+    from harness.contract.training import Batch, Loss
 
 
 @dataclass

@@ -27,7 +27,6 @@ from harness.bench.table import data_source
 from harness.common.errors import HarnessError
 from harness.common.files import write_json, write_text
 from harness.contract.names import MethodReference, OptionName, RowName
-from harness.contract.plan import BenchPlan
 from harness.execution.events import Note
 from harness.runs import StageFolder, digest
 from harness.runs.records import SearchRecord, SettingRecord, StageRecord, TrialRecord, read
@@ -35,6 +34,7 @@ from harness.tuning.space import Choices, Space, as_json, propose, require_optun
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.plan import BenchPlan
     from harness.execution.executor import Executor
 
 # What may change between two starts of one search: where it runs, not what it finds.

@@ -6,7 +6,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from harness.contract.data import DataRequest, Dataset, DatasetSpec
 from harness.datasets.benchmarks.imagenet import MINI
 from harness.datasets.prepared import store
 from harness.datasets.preparing.classes import ClassList, ListedClass, published
-from harness.datasets.preparing.forms import Form
 from harness.datasets.preparing.forms.class_folders import class_folders as read_class_folders
 from harness.datasets.preparing.forms.listed_images import listed_images as read_listed_images
 from harness.datasets.preparing.forms.named_images import named_images as read_named_images
@@ -27,6 +26,9 @@ from harness.datasets.preparing.forms.tiered import png_pickles as read_png_pick
 from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
 from tests.helpers import data as make
 from tests.helpers.data import SMALL, Images, left_behind, make_images, packed
+
+if TYPE_CHECKING:
+    from harness.datasets.preparing.forms import Form
 
 FORMS: tuple[Form, ...] = (
     read_cifar100_python,

@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,7 +22,6 @@ from harness.contract.data import DataRequest, Dataset, DatasetSpec
 from harness.datasets.prepared import store
 from harness.datasets.prepared.verify import verify
 from harness.datasets.preparing.classes import ClassList, ListedClass
-from harness.datasets.preparing.forms import Form
 from harness.datasets.preparing.forms.class_folders import class_folders
 from harness.datasets.preparing.forms.listed_images import listed_images
 from harness.datasets.preparing.forms.pickled_arrays import cifar100_python, split_pickles
@@ -30,6 +29,9 @@ from harness.datasets.preparing.forms.tiered import npz_arrays, png_pickles
 from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
 from tests.helpers import data as make
 from tests.helpers.data import SMALL, left_behind, make_images, packed
+
+if TYPE_CHECKING:
+    from harness.datasets.preparing.forms import Form
 
 MARK = Path(tempfile.gettempdir()) / f"harness-hostile-{os.getpid()}"
 EXAMPLES = int(os.environ.get("HARNESS_FUZZ_EXAMPLES", "140"))  # a reader; 16 readers: over 2,000 in all

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.contract.data import DatasetSpec
 from harness.datasets import SPECS
 from harness.datasets.benchmarks.omniglot import _characters
 from harness.datasets.preparing.classes import SPLITS, ClassList, published
+
+if TYPE_CHECKING:
+    from harness.contract.data import DatasetSpec
 
 LISTED = [spec for spec in SPECS if spec.prepare is not None]
 

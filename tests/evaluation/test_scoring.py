@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,8 +15,6 @@ from harness.common.errors import HarnessError, PluginError
 from harness.contract.data import Augmentation, Split
 from harness.contract.episodes import Episodes, EpisodeSpec
 from harness.contract.heads import BaseStatistics, BatchedClassifier, ClassifierSpec, Head, TransformSpec
-from harness.contract.learners import EpisodeBatch
-from harness.contract.results import Score
 from harness.episodes.sampler import sample_episodes
 from harness.evaluation import CLASSIFIERS as CLASSIFIER_SPECS
 from harness.evaluation import TRANSFORMS as TRANSFORM_SPECS
@@ -24,6 +22,10 @@ from harness.evaluation import episodic, scoring
 from harness.evaluation.embed import ViewSource
 from harness.evaluation.evaluator import Evaluator
 from harness.evaluation.heads import LoadedHead
+
+if TYPE_CHECKING:
+    from harness.contract.learners import EpisodeBatch
+    from harness.contract.results import Score
 
 N_CLASSES, PER_CLASS = 12, 30
 AUGMENTATION = Augmentation(crop_padding=1, flip=True)

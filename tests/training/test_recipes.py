@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import nn
 
 from harness.common.errors import HarnessError, PluginError
 from harness.contract.recipe import Length, Recipe, Selection, WarmUp
-from harness.contract.training import Batch
 from harness.hardware.hardware import choose_hardware
 from harness.training.events import EpochDone
 from harness.training.trainer import Trainer
 from tests.helpers.training import Net, cross_entropy, same, state
+
+if TYPE_CHECKING:
+    from harness.contract.training import Batch
 
 SHORT = {"length": Length(epochs=2), "optimiser": lambda network: torch.optim.AdamW(network.parameters(), 1e-3)}
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.common.errors import DataError, NotPrepared
-from harness.contract.data import DataRequest, Dataset, DatasetSpec
 from harness.datasets.prepared import store
+
+if TYPE_CHECKING:
+    from harness.contract.data import DataRequest, Dataset, DatasetSpec
 
 
 def missing_data(spec: DatasetSpec, root: Path) -> DataError:

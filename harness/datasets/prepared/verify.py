@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.common.errors import DataError
-from harness.contract.data import DatasetSpec, Split
 from harness.datasets.prepared.fingerprints import canonical_order, class_digest, image_digests, split_fingerprint
 from harness.datasets.prepared.store import SplitRecord, open_folder, read_index
+
+if TYPE_CHECKING:
+    from harness.contract.data import DatasetSpec, Split
 
 
 def verify(spec: DatasetSpec, folder: Path, progress: Callable[[int, int], None] | None = None) -> None:

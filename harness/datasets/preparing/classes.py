@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.contract.data import SplitName
+if TYPE_CHECKING:
+    from harness.contract.data import SplitName
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 ROLES: dict[SplitName, str] = {"train": "base", "val": "validation", "test": "novel"}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.common.errors import DataError
 from harness.common.text import shown
-from harness.contract.data import SplitName
 from harness.datasets.prepared.fingerprints import canonical_order, class_digest
 from harness.datasets.preparing.classes import ROLES, SPLITS, ClassList, ListedClass
-from harness.datasets.preparing.spool import Spool
+
+if TYPE_CHECKING:
+    from harness.contract.data import SplitName
+    from harness.datasets.preparing.spool import Spool
 
 
 @dataclass(frozen=True)

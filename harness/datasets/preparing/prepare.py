@@ -15,20 +15,23 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.common.errors import DataError
 from harness.common.text import shortened
-from harness.contract.data import DatasetSpec, SplitName
 from harness.datasets.prepared import store
 from harness.datasets.prepared.fingerprints import canonical_order
-from harness.datasets.preparing.classes import ClassList
 from harness.datasets.preparing.downloads import Remote, fetch
 from harness.datasets.preparing.forms import Form, FormRequest, Reading
 from harness.datasets.preparing.matching import Match, match, shortcomings
 from harness.datasets.preparing.sources.archives import look_inside, open_source
 from harness.datasets.preparing.spool import Handling, Progress, Spool
+
+if TYPE_CHECKING:
+    from harness.contract.data import DatasetSpec, SplitName
+    from harness.datasets.preparing.classes import ClassList
 
 SWAPPED = "blue, green, red in the source (--bgr), put in order"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from harness.common.errors import DataError
 from harness.common.randomness import numpy_generator
-from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import ROLES, SPLITS
+
+if TYPE_CHECKING:
+    from harness.contract.data import SplitName
 
 Shares = tuple[int, int, int]  # of base, validation and novel classes; any sum
 

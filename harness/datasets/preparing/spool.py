@@ -14,16 +14,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from harness.common.errors import DamagedImage, DataError
 from harness.contract.data import SplitName
 from harness.datasets.prepared.fingerprints import DIGEST, image_digests
-from harness.datasets.preparing.forms import Item, Reading
 from harness.datasets.preparing.sources.files import File, check_space, read
 from harness.datasets.preparing.sources.images import decode, quiet_decoding
+
+if TYPE_CHECKING:
+    from harness.datasets.preparing.forms import Item, Reading
 
 TOGETHER = 128  # images that a thread takes at a time
 BLOCK = 4 << 20  # bytes copied at a time

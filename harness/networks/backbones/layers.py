@@ -28,7 +28,7 @@ class ConvolutionsAndNorms(nn.Sequential):
 
 
 def _normalised_convolution(maps: torch.Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> torch.Tensor:
-    mean, variance = cast(torch.Tensor, norm.running_mean), cast(torch.Tensor, norm.running_var)  # (n_out,)
+    mean, variance = cast("torch.Tensor", norm.running_mean), cast("torch.Tensor", norm.running_var)  # (n_out,)
     scale = norm.weight * torch.rsqrt(variance + norm.eps)
     shift = norm.bias - mean * scale
     if conv.bias is not None:

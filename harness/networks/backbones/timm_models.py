@@ -6,14 +6,16 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlparse
 
 import torch
 from torch import nn
 
 from harness.common.errors import HarnessError, one_line, suggestion
-from harness.contract.backbones import BackboneRequest
+
+if TYPE_CHECKING:
+    from harness.contract.backbones import BackboneRequest
 
 
 class TimmBackbone(nn.Module):

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.episodes import EpisodeSpec
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from harness.contract.episodes import EpisodeSpec
     from harness.reports.model import Row
     from harness.statistics.intervals import Interval
 

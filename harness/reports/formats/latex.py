@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
@@ -17,7 +18,9 @@ from harness.reports.formats.markdown import (
     published_rows,
     title,
 )
-from harness.reports.model import Report, Table
+
+if TYPE_CHECKING:
+    from harness.reports.model import Report, Table
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

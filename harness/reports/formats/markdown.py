@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from harness.contract.episodes import EpisodeSpec
 from harness.reports.model import TESTED_ON, Report, Row, Table
 from harness.reports.words import SIGNIFICANT, duration, p_value
 
 if TYPE_CHECKING:
+    from harness.contract.episodes import EpisodeSpec
     from harness.statistics.intervals import Interval
 
 UNKNOWN = "unknown"  # a cost; "-" is that of no training

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from harness.contract.episodes import EpisodeSpec
 from harness.reports.model import TESTED_ON, Cell, Report, Row
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.contract.episodes import EpisodeSpec
 
 
 def frame(report: Report) -> pd.DataFrame:

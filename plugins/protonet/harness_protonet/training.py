@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.nn import functional as F
 
 import harness
 from harness import Batch, EpisodicBatches, of_all_processes
+
+if TYPE_CHECKING:
+    import torch
 
 
 def prototypical_classifier() -> type[Any]:

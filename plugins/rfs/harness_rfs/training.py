@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.nn import functional as F
 
 import harness
 from harness import Batch, distillation, follow_reference
+
+if TYPE_CHECKING:
+    import torch
 
 # Images that the authors' code validates on after each epoch. CIFAR-FS and FC100: the training images, as here on every
 # dataset that is not named. miniImageNet: other images of the training classes, in a file whose length is assumed.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from hostile import archives, arrays, images, pickles, prepared, tables
-from hostile.case import Case
+
+if TYPE_CHECKING:
+    from hostile.case import Case
 
 
 def all_cases() -> Iterator[Case]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from harness.contract.data import SplitName
-from harness.datasets.preparing.classes import ClassList
 from harness.datasets.preparing.sources.archives import Source
-from harness.datasets.preparing.sources.files import File
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from harness.contract.data import SplitName
+    from harness.datasets.preparing.classes import ClassList
+    from harness.datasets.preparing.sources.files import File
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 from harness.common.text import shortened, shown
-from harness.datasets.preparing.classes import ListedClass
 from harness.datasets.preparing.forms import Form, FormRequest, Item, Reading
-from harness.datasets.preparing.sources.archives import Source
-from harness.datasets.preparing.sources.files import File
 from harness.datasets.preparing.sources.images import SUFFIXES
+
+if TYPE_CHECKING:
+    from harness.datasets.preparing.classes import ListedClass
+    from harness.datasets.preparing.sources.archives import Source
+    from harness.datasets.preparing.sources.files import File
 
 Place = tuple[str, str]  # the folder above, the class folder
 

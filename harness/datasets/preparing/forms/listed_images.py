@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from harness.common.errors import DataError
 from harness.common.text import shown
-from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
 from harness.datasets.preparing.forms import FormRequest, Item, Reading
-from harness.datasets.preparing.sources.archives import Source
-from harness.datasets.preparing.sources.files import File
 from harness.datasets.preparing.sources.images import SUFFIXES
 from harness.datasets.preparing.sources.tables import read_table
+
+if TYPE_CHECKING:
+    from harness.contract.data import SplitName
+    from harness.datasets.preparing.sources.archives import Source
+    from harness.datasets.preparing.sources.files import File
 
 
 def listed_images(source: Source, request: FormRequest) -> Reading | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from harness.common.text import shown
-from harness.datasets.preparing.classes import ListedClass
 from harness.datasets.preparing.forms import Form, FormRequest, Item, Reading
-from harness.datasets.preparing.sources.archives import Source
-from harness.datasets.preparing.sources.files import File
 from harness.datasets.preparing.sources.images import SUFFIXES
+
+if TYPE_CHECKING:
+    from harness.datasets.preparing.classes import ListedClass
+    from harness.datasets.preparing.sources.archives import Source
+    from harness.datasets.preparing.sources.files import File
 
 SYNSET = r"n\d{8}"  # WordNet's offset of a noun, as ImageNet names its classes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from harness.common.text import shown
 from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
 from harness.datasets.preparing.forms import Form, FormRequest, Item, Reading
-from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File, view
 from harness.datasets.preparing.sources.unpickle import load
+
+if TYPE_CHECKING:
+    from harness.datasets.preparing.sources.archives import Source
 
 MOST_CLASSES = 100_000
 LONGEST_NAME = 1_000  # characters

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.common.errors import DataError
-from harness.contract.data import SplitName
 from harness.datasets.preparing.classes import SPLITS
 from harness.datasets.preparing.forms import FormRequest, Item, Reading
 from harness.datasets.preparing.forms.pickled_arrays import class_names, get, integers, load_dict
-from harness.datasets.preparing.sources.archives import Source
 from harness.datasets.preparing.sources.files import File, read, view
 from harness.datasets.preparing.sources.npy import Rows, open_npz
 from harness.datasets.preparing.sources.unpickle import images
+
+if TYPE_CHECKING:
+    from harness.contract.data import SplitName
+    from harness.datasets.preparing.sources.archives import Source
 
 LONGEST_LIST = 1 << 20  # bytes of synsets.txt and class_names.txt
 
