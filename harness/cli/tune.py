@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.plan import BenchPlan
     from harness.runs.records import TrialRecord
-    from harness.tuning.search import Search, SearchResult
+    from harness.tuning.record import Search, SearchResult
 
 
 @plan_flags(
@@ -98,7 +98,7 @@ def searched(plan: BenchPlan, settings: list[str], stage: str | None, seed: int,
     """
     from harness.bench.entries import entries
     from harness.bench.notation import parse_setting
-    from harness.tuning.search import Search
+    from harness.tuning.record import Search
     from harness.tuning.space import as_space
 
     plan = plan.model_copy(update={"floors": False})

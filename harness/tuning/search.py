@@ -1,10 +1,5 @@
 """Options of a method chosen on validation episodes, by Optuna. The novel classes are never opened.
 
-OUTPUT/tuning/LABEL-DATASET-ID/
-    search.json   what is searched, and every trial with its accuracies; written after each round of trials
-    trials.csv    the trials, a line each
-    best.toml     a bench plan with the values that did best
-
 Trial n depends on what is searched, the seed, n and the trials before it (before its round, where several are chosen
 at once), so a search that was killed goes on with the very trial in which it was killed, whose trained stages and
 checkpoints are there. Optuna's own storages do not give that: a seeded sampler that is made anew proposes its first
@@ -14,9 +9,8 @@ values again, and half a line makes a journal unreadable.
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,49 +19,26 @@ from harness.bench.entries import Entry, entries
 from harness.bench.events import BenchStarted
 from harness.bench.table import data_source
 from harness.common.errors import HarnessError
-from harness.common.files import write_json, write_text
 from harness.contract.names import MethodReference, OptionName, RowName
 from harness.execution.events import Note
-from harness.runs import StageFolder, digest
-from harness.runs.records import SearchRecord, SettingRecord, StageRecord, TrialRecord, read
+from harness.runs import StageFolder
+from harness.runs.records import SearchRecord, SettingRecord, StageRecord, TrialRecord
+from harness.tuning.record import (
+    Search,
+    SearchResult,
+    describe_trial,
+    identity_of,
+    lock_folder,
+    read_trials,
+    write_record,
+    write_results,
+)
 from harness.tuning.space import Choices, Space, as_json, propose, require_optuna
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.plan import BenchPlan
     from harness.execution.executor import Executor
-
-# What may change between two starts of one search: where it runs, not what it finds.
-MACHINE = ("device", "devices", "threads", "rows")
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched: one method on one dataset."""
-
-    plan: BenchPlan  # with one method and one dataset; ``set`` holds the options that stay
-    space: Mapping[str, Space]  # label.option → its possible values
-    stage: str | None = None  # whose accuracy counts; None: the last
-    seed: int = 0  # of the search, not of the trainings
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """A search that is done."""
-
-    folder: Path
-    row: str  # LABEL/STAGE, or LABEL where there is one stage
-    record: SearchRecord
-
-    @property
-    def trials(self) -> Sequence[TrialRecord]:
-        return self.record.trials
-
-    @property
-    def best(self) -> TrialRecord | None:
-        """The trial of the highest accuracy, the first of equals; None where all failed."""
-        done = [trial for trial in self.trials if trial.accuracy is not None]
-        return max(done, key=lambda trial: (trial.accuracy, -trial.number), default=None)
 
 
 def tune(
@@ -111,9 +82,9 @@ def tune(
         validation_classes=source.scored(dataset).n_classes,
         versions={stage.name: stage.version for stage in entry.method.stages(entry.options)},
     )
-    folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{_identity(record)}"
-    with _lock_folder(folder):
-        trials = _trials(folder)
+    folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{identity_of(record)}"
+    with lock_folder(folder):
+        trials = read_trials(folder)
         while len(trials) < n_trials:
             start = _preset_values(search, entry) if not trials else None
             chosen = _next_values(search, trials, min(at_once, n_trials - len(trials)), start)
@@ -122,11 +93,11 @@ def tune(
                 break
             tried = _run_trials(len(trials), chosen, search, catalogue, executor, output, root, observe)
             trials.extend(tried)
-            _write_record(folder, record, trials)
+            write_record(folder, record, trials)
             for trial in tried:
-                observe(Note(f"trial {trial.number + 1} of {n_trials}: {_describe_trial(trial)}"))
+                observe(Note(f"trial {trial.number + 1} of {n_trials}: {describe_trial(trial)}"))
         result = SearchResult(folder, _row(search, entry), record.model_copy(update={"trials": tuple(trials)}))
-        _write_results(result, search)
+        write_results(result, search)
         return result
 
 
@@ -272,76 +243,3 @@ def _preset_values(search: Search, entry: Entry) -> dict[str, Any] | None:
     options = entry.options.model_dump(mode="json")
     values = {name: options[OptionName.parse(name).option] for name in search.space}
     return values if all(values[name] in space for name, space in search.space.items()) else None
-
-
-def _identity(record: SearchRecord) -> str:
-    """A digest of what is searched, whatever it runs on."""
-    identity = record.model_dump(mode="json", exclude={"trials", "format"})
-    identity["plan"] = {name: value for name, value in identity["plan"].items() if name not in MACHINE}
-    return digest(identity)[:12]
-
-
-# ── the record ────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def _lock_folder(folder: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise HarnessError(f"another process is at work on the search in {folder}: wait for it") from None
-    except OSError as error:
-        raise HarnessError(f"cannot write to {folder}: {error.strerror}. Choose another --output") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _trials(folder: Path) -> list[TrialRecord]:
-    path = folder / "search.json"
-    return list(read(SearchRecord, path).trials) if path.exists() else []
-
-
-def _write_record(folder: Path, record: SearchRecord, trials: Sequence[TrialRecord]) -> None:
-    whole = record.model_copy(update={"trials": tuple(trials)})
-    write_json(folder / "search.json", whole.model_dump(mode="json"))
-
-
-def _write_results(result: SearchResult, search: Search) -> None:
-    """Write the trials as a table, and a plan that benches the best of them."""
-    import pandas as pd
-
-    lines = [
-        {
-            "trial": trial.number + 1,
-            **{name: as_json(value) for name, value in trial.values.items()},
-            "accuracy": trial.accuracy,
-            **{setting: numbers.mean for setting, numbers in trial.settings.items()},
-            "failure": trial.failure,
-        }
-        for trial in result.trials
-    ]
-    write_text(result.folder / "trials.csv", pd.DataFrame(lines).to_csv(index=False))
-    if result.best is not None:
-        write_text(result.folder / "best.toml", as_toml(search.plan, {**search.plan.set, **result.best.values}))
-
-
-def as_toml(plan: BenchPlan, settings: Mapping[str, Any]) -> str:
-    """A bench plan: what ``plan`` changes from the defaults, with these settings."""
-    changed_fields = plan.model_dump(
-        mode="json", exclude_defaults=True, exclude={"set", "sweep", "rows", "score_on", *MACHINE}
-    )
-    lines = [f"{name} = {as_json(value)}" for name, value in changed_fields.items() if value is not None]
-    unset = [f"# TOML cannot say it: add --set {name}=None" for name, value in settings.items() if value is None]
-    options = [f"{as_json(name)} = {as_json(value)}" for name, value in settings.items() if value is not None]
-    return "\n".join([*lines, "", "[set]", *options, *unset, ""])
-
-
-def _describe_trial(trial: TrialRecord) -> str:
-    values = ", ".join(f"{name}={as_json(value)}" for name, value in trial.values.items())
-    return f"{values}: {f'{100 * trial.accuracy:.2f} %' if trial.accuracy is not None else f'failed ({trial.failure})'}"

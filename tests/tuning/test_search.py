@@ -20,7 +20,8 @@ from harness.execution.events import JobStarted, Note
 from harness.execution.factory import make_executor
 from harness.execution.source import DataSource
 from harness.training.events import EpochDone
-from harness.tuning.search import Search, tune
+from harness.tuning.record import Search
+from harness.tuning.search import tune
 from harness.tuning.space import Choices, Range, as_space, propose
 from tests.helpers.bench import happened
 

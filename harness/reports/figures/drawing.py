@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ INTERVALS = {  # name → (colour, marker, what it is about)
 PANEL = 2.7  # inches, width
 ROW = 0.34  # inches, height
 LETTER, HANDLE = 0.065, 0.6  # inches, width of a letter and of the sign before an entry of a legend
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """A figure, and what it shows."""
+
+    name: str  # of its file
+    caption: str
+    figure: Figure
+    families: tuple[str, ...] = ("DejaVu Sans",)  # fonts for its names
 
 
 def columns(n: int) -> int:

@@ -11,20 +11,19 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import HarnessError
-from harness.reports.figures.drawing import INTERVALS
-from harness.reports.figures.plots import Plot, plots, rendered
+from harness.reports.figures.drawing import INTERVALS, Plot
+from harness.reports.figures.plots import plots, rendered
+from harness.reports.formats.conditions import conditions, preset
 from harness.reports.formats.markdown import (
     ABOUT_PUBLISHED,
     about_differences,
     accuracy,
-    conditions,
     costs,
     difference_rows,
     head,
     mark_notes,
     marked,
     mean,
-    preset,
     published_rows,
     title,
 )

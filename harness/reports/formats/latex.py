@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from harness.reports.formats.conditions import conditions
 from harness.reports.formats.markdown import (
     ABOUT_PUBLISHED,
     about_differences,
     alignment,
-    conditions,
     difference_rows,
     main_rows,
     mark_notes,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from harness.reports.formats.conditions import conditions, counts
 from harness.reports.model import TESTED_ON, Report, Row, Table
 from harness.reports.words import SIGNIFICANT, duration, p_value
 
@@ -218,77 +219,6 @@ def _about_equivalence(table: Table) -> str:
         "at p (TOST) < 0.05, else better or worse where p (t, Holm) < 0.05, else undecided (a row that has no p by "
         "Holm goes by its p alone)"
     )
-
-
-def counts(table: Table, target: str) -> str:
-    """``600 of 5-way 1-shot; 600 of 5-way 5-shot``."""
-    return "; ".join(
-        f"{episode_set.n} of {episode_set.spec}" for episode_set in table.episodes if episode_set.target == target
-    )
-
-
-def conditions(table: Table) -> list[str]:
-    """What the numbers hold under, a line each."""
-    plan = table.plan
-    seeds = plan.seeds
-    over_seeds = f", and over the {len(seeds)} seeds" if len(seeds) > 2 else ""
-    presets: dict[str, dict[str, Any]] = {}
-    for row in table.rows:
-        if row.preset:
-            presets.setdefault(f"{row.label} {row.preset}", {}).update(row.changed)
-    shown = ", ".join(f"{name}{_changes(changed)}" for name, changed in presets.items())
-    prints = {target: _fingerprints(table, target) for target in ("closed", "open")}
-    lines = [
-        "accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes, drawn with replacement from "
-        f"this very test set{over_seeds}; the open interval (new images) and the class interval (new classes) are in "
-        "--format csv, json and html; bold: the highest of its column, which proves nothing by itself",
-        f"episodes, the same for all rows: {counts(table, 'closed')}; {plan.queries} queries a class, "
-        f"episode seed {plan.episode_seed}",
-        f"training seeds: {', '.join(map(str, seeds))}"
-        + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
-        f"presets: {shown or '-'}",
-        "images seen, training and TFLOP are of one seed and include the stages that a row was trained from; memory is "
-        "the highest peak of a process that trained one; - where nothing was trained",
-        *_unknown_costs(table.rows),
-        f"fingerprints: data {table.data_fingerprint[:16]}; closed episodes {prints['closed']}"
-        + (f"; open episodes {prints['open']}" if prints["open"] else ""),
-    ]
-    if plan.train_on != "train":
-        lines.append("trained on the training and validation classes")
-    if plan.budget:
-        lines.append(f"budget: {plan.budget:,} images a stage")
-    if plan.weights:
-        lines.append(f"every backbone started from {plan.weights}")
-    lines.append("; ".join([f"bench {table.bench}", *(f"{name} {value}" for name, value in table.conditions.items())]))
-    for name, values in table.differing.items():
-        lines.append(f"{name} differs: " + "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items()))
-    return lines
-
-
-def _unknown_costs(rows: Sequence[Row]) -> list[str]:
-    """Why costs are unknown, with the rows."""
-    reasons = {
-        "images seen and TFLOP are unknown, since its own training loop did not count them": [
-            row.name for row in rows if row.images_seen is None or row.flops is None
-        ],
-        "memory is unknown, since its process had held more before and this system does not set the peak back": [
-            row.name for row in rows if row.peak_memory_bytes is None
-        ],
-    }
-    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items() if names]
-
-
-def preset(row: Row) -> str:
-    """``skd quick``, or ``skd quick (alpha = 3)`` where the plan changed options that decide the row."""
-    return f"{row.label} {row.preset}{_changes(row.changed)}"
-
-
-def _changes(changed: Mapping[str, Any]) -> str:
-    return f" ({', '.join(f'{name} = {value}' for name, value in changed.items())})" if changed else ""
-
-
-def _fingerprints(table: Table, target: str) -> str:
-    return ", ".join(episode_set.fingerprint[:8] for episode_set in table.episodes if episode_set.target == target)
 
 
 def _grid(rows: Sequence[Mapping[str, str]]) -> str:
