@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from hostile import archives, arrays, images, pickles, prepared, tables
+from hostile.case import Case
 
-if TYPE_CHECKING:
-    from hostile.case import Case
+__all__ = ["Case", "all_cases"]
 
 
 def all_cases() -> Iterator[Case]:
