@@ -153,3 +153,21 @@ def runs(tmp_path: Path) -> Callable[..., Any]:
     from tests.helpers.reports import Bench
 
     return lambda **about: Bench(tmp_path / "runs", **about)
+
+
+@pytest.fixture
+def run_tune(catalogue, tmp_path):
+    """Run a small search in this process: ``run_tune(BETA, n_trials=3)``."""
+    from harness.contract.plan import BenchPlan
+    from harness.execution.factory import make_executor
+    from harness.tuning.record import Search
+    from harness.tuning.search import tune
+    from tests.helpers.tuning import SMALL
+
+    def run(space, n_trials=3, observe=lambda event: None, output=None, stage=None, seed=0, at_once=1, **plan):
+        search = Search(BenchPlan.model_validate({**SMALL, **plan}), space, stage, seed)
+        workers = make_executor("inline", catalogue)
+        folder = output or tmp_path / "runs"
+        return tune(search, n_trials, catalogue, workers, folder, tmp_path / "data", observe, at_once)
+
+    return run

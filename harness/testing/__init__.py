@@ -12,7 +12,14 @@
 from harness.testing.check import Check
 from harness.testing.data import tiny_dataset
 from harness.testing.methods import check_method, method_checks
-from harness.testing.parts import backbone_checks, check_backbone, check_classifier, check_dataset, classifier_checks
+from harness.testing.parts import (
+    backbone_checks,
+    check_backbone,
+    check_classifier,
+    check_dataset,
+    classifier_checks,
+    dataset_checks,
+)
 
 __all__ = [
     "Check",
@@ -22,6 +29,7 @@ __all__ = [
     "check_dataset",
     "check_method",
     "classifier_checks",
+    "dataset_checks",
     "method_checks",
     "tiny_dataset",
 ]

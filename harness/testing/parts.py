@@ -127,10 +127,11 @@ def check_dataset(spec: DatasetSpec, request: DataRequest) -> None:
         PluginError: a promise that it breaks, and how.
         DataError: it is not there.
     """
-    demand(spec.name, _dataset(spec, request))
+    demand(spec.name, dataset_checks(spec, request))
 
 
-def _dataset(spec: DatasetSpec, request: DataRequest) -> Generator[Check, None, None]:
+def dataset_checks(spec: DatasetSpec, request: DataRequest) -> Generator[Check, None, None]:
+    """The checks of ``check_dataset``, one after the other."""
     import numpy as np
 
     from harness.catalogue.validation import validate

@@ -6,54 +6,20 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from harness.common.errors import DataError
-from harness.contract.data import DataRequest, Dataset, DatasetSpec
 from harness.datasets.benchmarks.imagenet import MINI
 from harness.datasets.prepared import store
 from harness.datasets.preparing.classes import ClassList, ListedClass, published
-from harness.datasets.preparing.forms.class_folders import class_folders as read_class_folders
-from harness.datasets.preparing.forms.listed_images import listed_images as read_listed_images
-from harness.datasets.preparing.forms.named_images import named_images as read_named_images
-from harness.datasets.preparing.forms.pickled_arrays import cifar100_python as read_cifar100_python
-from harness.datasets.preparing.forms.pickled_arrays import split_pickles as read_split_pickles
-from harness.datasets.preparing.forms.tiered import npz_arrays as read_npz_arrays
-from harness.datasets.preparing.forms.tiered import png_pickles as read_png_pickles
-from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
+from harness.datasets.preparing.prepare import PrepareRequest
 from tests.helpers import data as make
-from tests.helpers.data import SMALL, Images, left_behind, make_images, packed
+from tests.helpers.data import SMALL, left_behind, make_images, packed
+from tests.helpers.forms import fingerprint_of, prepared, spec_of
 
-if TYPE_CHECKING:
-    from harness.datasets.preparing.forms import Form
-
-FORMS: tuple[Form, ...] = (
-    read_cifar100_python,
-    read_split_pickles("pickles", ["CIFAR_FS_{}.pickle", "miniImageNet_category_split_{}.pickle", "{}.pickle"]),
-    read_split_pickles("cache", ["mini-imagenet-cache-{}.pkl"], data="image_data"),
-    read_png_pickles,
-    read_npz_arrays,
-    read_listed_images,
-    read_class_folders("folders", resize=False),
-    read_named_images("named images", r"n\d\d"),
-)
 Build = Callable[[Path, make.Images, ClassList], None]
-
-
-def _never(request: DataRequest) -> Dataset:
-    raise AssertionError("tests open the folder itself")
-
-
-def spec_of(size: int, name: str = "test-data") -> DatasetSpec:
-    return DatasetSpec(name, "test", size, _never, obtain="Get it there.")
-
-
-def prepared(spec: DatasetSpec, classes: ClassList, source: Path, root: Path, **more: Any) -> Dataset:
-    folder = prepare_dataset(spec, classes, FORMS, PrepareRequest(root, source, **more))
-    return store.open_folder(spec, folder)
 
 
 BUILDERS: dict[str, Build] = {
@@ -81,20 +47,12 @@ def test_every_form_has_the_fingerprint_of_the_images(form: str, ending: str, tm
     folder.mkdir()
     BUILDERS[form](folder, images, SMALL)
     dataset = prepared(spec_of(8), SMALL, packed(folder, ending) if ending else folder, tmp_path / "root")
-    assert dataset.fingerprint == _expected(images, tmp_path)
+    assert dataset.fingerprint == fingerprint_of(images, tmp_path)
     assert dataset.notes == ()
     for split in dataset.splits:
         for label, name in enumerate(split.class_names):
             rows = {row.tobytes() for row in split.images[split.labels == label]}
             assert rows == {row.tobytes() for row in images[name]}
-
-
-def _expected(images: make.Images, tmp_path: Path) -> str:
-    """The fingerprint by way of plain class folders."""
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    make.class_folders(folder, images, SMALL)
-    return prepared(spec_of(8), SMALL, folder, tmp_path / "plain-root").fingerprint
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
@@ -117,7 +75,7 @@ def test_python_2_pickles_are_read(tmp_path: Path) -> None:
         labels = [label for label, name in enumerate(names) for _ in images[name]]
         table = {"data": np.concatenate([images[name] for name in names]), "labels": labels}
         (tmp_path / f"{split}.pickle").write_bytes(make.python2_pickle(table))
-    assert prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root").fingerprint == _expected(images, tmp_path)
+    assert prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root").fingerprint == fingerprint_of(images, tmp_path)
 
 
 def test_classes_that_are_only_numbered_are_known_by_their_pixels(tmp_path: Path) -> None:
@@ -163,7 +121,7 @@ def test_swapped_channels_are_put_right_on_request_in_every_form_of_arrays(form:
     images = make_images(SMALL, 2, 8)
     BUILDERS[form](tmp_path, {name: rows[..., ::-1] for name, rows in images.items()}, SMALL)
     dataset = prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root", swap_channels=True)
-    assert dataset.fingerprint == _expected(images, tmp_path)
+    assert dataset.fingerprint == fingerprint_of(images, tmp_path)
     assert "blue, green, red" in store.read_index(tmp_path / "root" / "test-data").origin["channels"]
 
 
@@ -228,7 +186,7 @@ def test_images_beside_an_archive_of_images_are_read_from_it(tmp_path: Path) -> 
     make.named_images(source, images, SMALL)
     packed(source / "images", ".tar")
     shutil.rmtree(source / "images")
-    assert prepared(spec_of(8), SMALL, source, tmp_path / "root").fingerprint == _expected(images, tmp_path)
+    assert prepared(spec_of(8), SMALL, source, tmp_path / "root").fingerprint == fingerprint_of(images, tmp_path)
 
 
 def test_a_second_copy_of_a_named_image_counts_once_and_other_images_are_told(tmp_path: Path) -> None:
@@ -239,106 +197,5 @@ def test_a_second_copy_of_a_named_image_counts_once_and_other_images_are_told(tm
     shutil.copy(source / "images" / "n0100000000.png", source / "thumbnails")
     shutil.copy(source / "images" / "n0100000000.png", source / "thumbnails" / "n99x.png")
     dataset = prepared(spec_of(8), SMALL, source, tmp_path / "root", say=lines.append)
-    assert dataset.fingerprint == _expected(images, tmp_path)
+    assert dataset.fingerprint == fingerprint_of(images, tmp_path)
     assert any("1 images whose names begin with no class of the split were left out, 'n99x.png'" in x for x in lines)
-
-
-# ── damaged images ────────────────────────────────────────────────────────────────────────────────
-
-
-def _damage(root: Path, per_class: int) -> Images:
-    """Class folders of three images, of which the last ``per_class`` of each class are cut short."""
-    images = make_images(SMALL, 3, 8)
-    make.class_folders(root, images, SMALL)
-    for name in images:
-        for number in range(3 - per_class, 3):
-            path = root / "cifar100" / "data" / name / f"{number:06d}.png"
-            path.write_bytes(path.read_bytes()[:40])
-    return {name: rows[: 3 - per_class] for name, rows in images.items()}
-
-
-def test_damaged_images_are_all_named_at_once(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    _damage(source, 1)
-    with pytest.raises(
-        DataError, match=r"^4 images cannot be read: .*n01/000002\.png.*n02/.*n03/.*; and 1 more\. .*--skip-damaged$"
-    ):
-        prepared(spec_of(8), SMALL, source, tmp_path / "root")
-    assert left_behind(tmp_path / "root") == []
-
-
-def test_damaged_images_are_left_out_on_request_and_every_table_says_so(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    left = _damage(source, 1)
-    dataset = prepared(spec_of(8), SMALL, source, tmp_path / "root", skip_damaged=True)
-    assert dataset.fingerprint == _expected(left, tmp_path)
-    assert dataset.notes == ("4 damaged images left out",)
-
-
-def test_nothing_is_left_of_images_that_are_all_damaged(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    _damage(source, 3)
-    with pytest.raises(DataError, match="no image is left: 12 images cannot be read"):
-        prepared(spec_of(8), SMALL, source, tmp_path / "root", skip_damaged=True)
-
-
-def test_an_image_of_another_size_is_no_damage_to_be_skipped(tmp_path: Path) -> None:
-    make.class_folders(tmp_path, make_images(SMALL, 1, 9), SMALL)
-    with pytest.raises(DataError, match="9×9 pixels, not 8×8"):
-        prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root", skip_damaged=True)
-
-
-def _labels(**change: Any) -> bytes:
-    table = {"data": np.zeros((4, 8, 8, 3), np.uint8), "labels": [0, 0, 1, 1]}
-    return pickle.dumps({key: value for key, value in (table | change).items() if value is not None}, protocol=4)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (_labels(data=np.zeros((4, 9, 9, 3), np.uint8)), r"\(4, 9, 9, 3\).*uint8 \(N, \(8, 8, 3\)\)"),
-        (_labels(data=np.zeros((4, 8, 8, 3), np.float32)), "float32"),
-        (_labels(labels=[0, 0, 1]), "4 images but 3 labels"),
-        (_labels(labels=["a", "b", "c", "d"]), "no list of whole numbers"),
-        (_labels(labels=[0, 1, 2, 9]), "numbers 4 classes in 'train', from 0 to 9"),
-        (_labels(labels=None), "no 'labels', only 'data'"),
-        (_labels(data=None), "no 'data', only 'labels'"),
-        (pickle.dumps([1, 2]), "holds a list of 2, not a dict"),
-        (b"", "empty"),
-        (b"\x89PNG not a pickle", "0x50"),
-    ],
-)
-def test_a_bad_pickle_is_one_line_that_names_file_and_fault(content: bytes, message: str, tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "train.pickle").write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
-        prepared(spec_of(8), SMALL, source, tmp_path / "root")
-    assert "\n" not in str(caught.value)
-    assert left_behind(tmp_path / "root") == []
-
-
-def test_labels_without_images_and_images_without_labels_are_told(tmp_path: Path) -> None:
-    images = make_images(SMALL, 2, 8)
-    make.png_pickles(tmp_path, images, SMALL)
-    (tmp_path / "tiered-imagenet" / "val_labels.pkl").unlink()
-    with pytest.raises(DataError, match=r"val_labels\.pkl is missing"):
-        prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root")
-
-
-@pytest.mark.parametrize("change", [-1, 1])
-def test_more_or_fewer_png_images_than_labels_are_told(change: int, tmp_path: Path) -> None:
-    make.png_pickles(tmp_path, make_images(SMALL, 2, 8), SMALL)
-    path = tmp_path / "tiered-imagenet" / "test_images_png.pkl"
-    items = pickle.loads(path.read_bytes())
-    path.write_bytes(pickle.dumps(items[:change] if change < 0 else items + items[:1], protocol=2))
-    with pytest.raises(DataError, match=r"labels|lists 3 items and has 2 encoded images"):
-        prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root")
-
-
-def test_a_source_of_another_split_is_refused(tmp_path: Path) -> None:
-    make.mini_cache(tmp_path, make_images(SMALL, 2, 8), SMALL)
-    (tmp_path / "mini-imagenet-cache-train.pkl").rename(tmp_path / "keep")
-    (tmp_path / "mini-imagenet-cache-test.pkl").rename(tmp_path / "mini-imagenet-cache-train.pkl")
-    with pytest.raises(DataError, match="'n04' in 'train', test-data has it in 'test'"):
-        prepared(spec_of(8), SMALL, tmp_path, tmp_path / "root")

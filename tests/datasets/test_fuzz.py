@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,28 +22,13 @@ from harness.contract.data import DataRequest, Dataset, DatasetSpec
 from harness.datasets.prepared import store
 from harness.datasets.prepared.verify import verify
 from harness.datasets.preparing.classes import ClassList, ListedClass
-from harness.datasets.preparing.forms.class_folders import class_folders
-from harness.datasets.preparing.forms.listed_images import listed_images
-from harness.datasets.preparing.forms.pickled_arrays import cifar100_python, split_pickles
-from harness.datasets.preparing.forms.tiered import npz_arrays, png_pickles
 from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
 from tests.helpers import data as make
 from tests.helpers.data import SMALL, left_behind, make_images, packed
-
-if TYPE_CHECKING:
-    from harness.datasets.preparing.forms import Form
+from tests.helpers.readers import READERS
 
 MARK = Path(tempfile.gettempdir()) / f"harness-hostile-{os.getpid()}"
 EXAMPLES = int(os.environ.get("HARNESS_FUZZ_EXAMPLES", "140"))  # a reader; 16 readers: over 2,000 in all
-FORMS: tuple[Form, ...] = (
-    cifar100_python,
-    split_pickles("pickles", ["{}.pickle"]),
-    split_pickles("cache", ["mini-imagenet-cache-{}.pkl"], data="image_data"),
-    png_pickles,
-    npz_arrays,
-    listed_images,
-    class_folders("folders"),
-)
 CIFAR = ClassList(ListedClass(each.split, each.name) for each in SMALL.classes)
 
 
@@ -160,7 +145,7 @@ def test_a_damaged_source_is_one_error_and_leaves_nothing(
             path = source / victim.relative_to(original)
             path.write_bytes(damage(path.read_bytes()))
         try:
-            folder = prepare_dataset(spec, SMALL, FORMS, PrepareRequest(root, source))
+            folder = prepare_dataset(spec, SMALL, READERS, PrepareRequest(root, source))
         except DataError as error:
             told = str(error)
         else:
@@ -216,7 +201,7 @@ def test_values_of_a_wrong_kind_are_one_error(key: str, originals: dict[str, Pat
                     changed.write_bytes(pickle.dumps(table | {each: value}, protocol=2))
                     spec = DatasetSpec("fuzz", "test", SOURCES[name][0], _never)
                     with pytest.raises(DataError):
-                        prepare_dataset(spec, SMALL, FORMS, PrepareRequest(root, source))
+                        prepare_dataset(spec, SMALL, READERS, PrepareRequest(root, source))
                     assert left_behind(root) == []
                     shutil.rmtree(source)
                     tried += 1
@@ -235,4 +220,4 @@ def test_an_npz_of_another_type_is_one_error(dtype: str, tmp_path: Path) -> None
     (tmp_path / "train_images.npz").write_bytes(buffer.getvalue())
     spec = DatasetSpec("fuzz", "test", 4, _never)
     with pytest.raises(DataError, match=r"train_images\.npz"):
-        prepare_dataset(spec, SMALL, FORMS, PrepareRequest(tmp_path / "root", tmp_path))
+        prepare_dataset(spec, SMALL, READERS, PrepareRequest(tmp_path / "root", tmp_path))

@@ -1,4 +1,4 @@
-"""harness/tuning and harness/cli/tune.py: options chosen on validation episodes alone."""
+"""harness/tuning/search.py: options chosen on validation episodes alone."""
 
 from __future__ import annotations
 
@@ -12,163 +12,18 @@ import numpy as np
 import pytest
 
 from harness.bench.plan import load_plan
-from harness.cli.tune import searched, summary
 from harness.common.errors import HarnessError
 from harness.contract.hooks import hookimpl
-from harness.contract.plan import BenchPlan
 from harness.execution.events import JobStarted, Note
-from harness.execution.factory import make_executor
 from harness.execution.source import DataSource
 from harness.training.events import EpochDone
-from harness.tuning.record import Search
-from harness.tuning.search import tune
-from harness.tuning.space import Choices, Range, as_space, propose
+from harness.tuning.space import Choices, Range
 from tests.helpers.bench import happened
-
-BETA = {"skd.beta": Range(0.025, 0.5)}
-SMALL = {
-    "dataset": ("tiny",),
-    "methods": ("skd",),
-    "budget": 640,
-    "episodes": 20,
-    "queries": 5,
-    "device": "cpu",
-    "precision": "32",
-    "threads": 1,
-}
-
-
-@pytest.fixture
-def run_tune(catalogue, tmp_path):
-    """Run a small search in this process: ``run_tune(BETA, n_trials=3)``."""
-
-    def run(space, n_trials=3, observe=lambda event: None, output=None, stage=None, seed=0, at_once=1, **plan):
-        search = Search(BenchPlan.model_validate({**SMALL, **plan}), space, stage, seed)
-        workers = make_executor("inline", catalogue)
-        folder = output or tmp_path / "runs"
-        return tune(search, n_trials, catalogue, workers, folder, tmp_path / "data", observe, at_once)
-
-    return run
+from tests.helpers.tuning import BETA
 
 
 def trained(output):
     return Counter(path.parent.name.split("-seed")[0] for path in output.glob("stages/*/*/weights.safetensors"))
-
-
-# ── where to look ─────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("value", "annotation", "expected"),
-    [
-        ("0.025..0.5", float, Range(0.025, 0.5)),
-        ("1e-4..1e-1", float, Range(1e-4, 1e-1)),
-        ("1..4", float, Range(1, 4)),
-        ("1..4", int, Range(1, 4, whole=True)),
-        ("1..4", int | None, Range(1, 4, whole=True)),
-        ([1, 2, 4], float, Choices((1, 2, 4))),
-        (["l2", "simclr"], str, Choices(("l2", "simclr"))),
-        ([45, 60], tuple[int, ...], None),  # one value of an option that holds several
-        ([[45], [30, 60]], tuple[int, ...], Choices(([45], [30, 60]))),
-        (2, float, None),
-        ("l2", str, None),
-        ("a..b", str, None),
-    ],
-)
-def test_a_setting_is_a_range_a_list_or_one_value(value, annotation, expected):
-    assert as_space("skd.beta", value, annotation) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "annotation"),
-    [
-        ("4..1", float),
-        ("1..1", float),
-        ("0.5..4", int),
-        ("1..inf", float),
-        ("0.1..", float),
-        ("a..b", int),
-        ("1..4", str),
-        ([1, 1], float),
-        ([1], float),
-    ],
-)
-def test_a_space_that_is_none_is_refused(value, annotation):
-    with pytest.raises(HarnessError, match=r"--set skd.beta="):
-        as_space("skd.beta", value, annotation)
-
-
-def test_a_range_of_a_tenfold_or_more_is_searched_by_its_logarithm():
-    assert Range(0.025, 0.5).log
-    assert Range(1, 10, whole=True).log
-    assert not Range(0.1, 0.9).log
-    assert not Range(0, 100).log
-    pytest.importorskip("optuna")
-    low = sum(propose({"x": Range(0.001, 1000.0)}, [], seed)["x"] < 1 for seed in range(60))
-    assert 15 < low < 45  # by halves; evenly on a linear scale it would be 0
-
-
-def test_proposals_repeat_and_lie_in_the_space_and_are_short():
-    pytest.importorskip("optuna")
-    space = {"x": Range(0.025, 0.5), "n": Range(2, 5, whole=True), "kind": Choices(("a", None, [1, 2]))}
-    tried = []
-    for _ in range(12):
-        values = propose(space, tried, 3)
-        assert values == propose(space, tried, 3)
-        assert all(values[name] in space[name] for name in space)
-        assert isinstance(values["n"], int)
-        assert len(repr(values["x"])) <= 7
-        tried.append((values, values["x"]))
-    assert propose(space, tried, 4) != propose(space, tried, 3)
-
-
-def test_a_finite_space_is_searched_whole_and_nothing_twice():
-    pytest.importorskip("optuna")
-    space = {"n": Range(1, 3, whole=True), "kind": Choices(("a", "b"))}
-    tried = []
-    while (values := propose(space, tried, 0)) is not None:
-        tried.append((values, 0.5 if values["kind"] == "a" else None))
-    assert len({json.dumps(values) for values, _ in tried}) == len(tried) == 6
-
-
-def test_values_proposed_together_differ_and_keep_away_from_each_other():
-    pytest.importorskip("optuna")
-    space = {"x": Range(0.0, 1.0)}
-    tried = [({"x": x / 10}, -((x / 10 - 0.7) ** 2)) for x in range(11)]
-    pending = []
-    for _ in range(8):
-        pending.append(propose(space, tried, 0, pending))
-    assert len({values["x"] for values in pending}) == 8
-    alone = [propose(space, tried, seed)["x"] for seed in range(8)]
-    assert np.std([values["x"] for values in pending]) > np.std(alone)
-    assert propose({"x": Choices((1, 2))}, [({"x": 1}, 0.5)], 0, [{"x": 2}]) is None
-
-
-def test_a_long_list_is_searched_to_its_last_value():
-    pytest.importorskip("optuna")
-    tried = [({"x": x}, 0.5) for x in range(299)]
-    assert propose({"x": Choices(tuple(range(300)))}, tried, 0) == {"x": 299}
-
-
-def test_a_narrow_range_ends_when_its_values_are_tried():
-    pytest.importorskip("optuna")
-    space, tried = {"x": Range(1.0, 1.001)}, []  # 1.0 and 1.001 at four digits
-    while (values := propose(space, tried, 0)) is not None:
-        tried.append((values, 0.5))
-    assert sorted(values["x"] for values, _ in tried) == [1.0, 1.001]
-
-
-def test_the_search_learns_where_it_is_high():
-    pytest.importorskip("optuna")
-    tried = []
-    for _ in range(25):
-        values = propose({"x": Range(0.0, 1.0)}, tried, 0)
-        tried.append((values, -((values["x"] - 0.7) ** 2)))
-    late = [abs(values["x"] - 0.7) for values, _ in tried[10:]]
-    assert sum(late) / len(late) < 0.2  # 0.29 by chance
-
-
-# ── a search ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_search_over_beta_trains_gen0_once(run_tune, tmp_path):
@@ -396,50 +251,3 @@ def test_without_optuna_one_line_says_what_to_install(run_tune, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(HarnessError, match=r"pip install 'fsl-harness\[tune\]'"):
         run_tune(BETA)
-
-
-# ── the command ───────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_flags_make_the_search(catalogue):
-    plan = load_plan(None, {"methods": ("mine=skd:paper",), "dataset": ("tiny",)})
-    settings = ["mine.beta=0.025..0.5", "mine.alpha=1,2,4", "mine.temperature=2", "mine.decay_at=3,5"]
-    search = searched(plan, settings, "gen1", 7, catalogue)
-    assert search.space == {"mine.beta": Range(0.025, 0.5), "mine.alpha": Choices((1, 2, 4))}
-    assert search.plan.set == {"mine.temperature": 2, "mine.decay_at": [3, 5]}
-    assert (search.stage, search.seed) == ("gen1", 7)
-    with pytest.raises(HarnessError, match="label in --set 'skd'"):
-        searched(plan, ["skd.beta=0..1"], None, 0, catalogue)
-    with pytest.raises(HarnessError, match="Did you mean 'beta'"):
-        searched(plan, ["mine.betta=0..1"], None, 0, catalogue)
-    with pytest.raises(HarnessError, match="given twice"):
-        searched(plan, ["mine.beta=0..1", "mine.beta=0.1"], None, 0, catalogue)
-
-
-def test_the_summary_has_every_trial_and_what_to_do_next(run_tune, tmp_path):
-    search = Search(BenchPlan.model_validate(SMALL), BETA)
-    found = run_tune(BETA, 2)
-    text = summary(found, search, tmp_path / "runs")
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(rows) == 1 + 2
-    assert sum("**" in row for row in rows) == 1
-    assert f"--set skd.beta={found.best.values['skd.beta']}" in text
-    assert f"harness bench {found.folder / 'best.toml'} --output {tmp_path / 'runs'}" in text
-    assert "the novel classes were not opened" in text
-
-
-def test_the_command_prints_the_table_alone_on_standard_output(catalogue, monkeypatch, capsys, tmp_path):
-    from harness.catalogue.catalogue import Catalogue
-    from harness.cli.main import main
-
-    monkeypatch.setattr(Catalogue, "discover", lambda: catalogue)
-    flags = "--dataset tiny --budget images=320 --episodes 10 --queries 5 --shots 1 --device cpu --threads 1 --executor"
-    command = ["tune", "rfs", "--set", "rfs.temperature=2,4", "--trials", "2", *flags.split(), "inline"]
-    assert main([*command, "--stage", "distill-1", "--output", str(tmp_path / "runs")]) == 0
-    out, err = capsys.readouterr()
-    assert out.startswith("## rfs/distill-1 on the validation classes of tiny\n\n| trial")
-    assert "trial 2 of 2" in err
-    assert main([*command, "--output", str(tmp_path / "runs"), "--set", "rfs.temperatur=2"]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1

@@ -24,15 +24,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from readers import READERS
+
 from harness.common.errors import HarnessError
 from harness.contract.data import DataRequest, Dataset, DatasetSpec
 from harness.datasets.benchmarks.folder import FOLDER
 from harness.datasets.prepared import store
 from harness.datasets.preparing.classes import ClassList, ListedClass
-from harness.datasets.preparing.forms.class_folders import class_folders
-from harness.datasets.preparing.forms.listed_images import listed_images
-from harness.datasets.preparing.forms.pickled_arrays import cifar100_python, split_pickles
-from harness.datasets.preparing.forms.tiered import npz_arrays, png_pickles
 from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
 from hostile import Case, all_cases
 
@@ -40,15 +38,6 @@ ADDRESS_SPACE = 2 << 30  # bytes above the bare process: twice what threads and 
 CLASSES = ClassList(
     ListedClass(split, name, title)
     for split, name, title in (("train", "n01", "red fox"), ("train", "n02", "grey wolf"), ("test", "n03", "crane"))
-)
-FORMS = (
-    cifar100_python,
-    split_pickles("pickles", ["{}.pickle"]),
-    split_pickles("cache", ["mini-imagenet-cache-{}.pkl"], data="image_data"),
-    png_pickles,
-    npz_arrays,
-    listed_images,
-    class_folders("folders"),
 )
 
 
@@ -63,7 +52,7 @@ def read(case: Case, source: Path, root: Path) -> None:
     """As the harness reads what lies in ``source``."""
     os.environ["HARNESS_CACHE"] = str(root / "cache")
     if case.reader == "prepare":
-        store.open_folder(SPEC, prepare_dataset(SPEC, CLASSES, FORMS, PrepareRequest(root, source)))
+        store.open_folder(SPEC, prepare_dataset(SPEC, CLASSES, READERS, PrepareRequest(root, source)))
     elif case.reader == "folder":
         FOLDER.open(DataRequest(root, str(source), 16))
     else:
