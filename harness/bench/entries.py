@@ -13,7 +13,7 @@ from harness.common.errors import HarnessError, UnknownName
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.methods import MethodSpec, deciding
-from harness.contract.names import MethodReference, OptionName, StartingWeights
+from harness.contract.names import MethodReference, OptionName
 from harness.contract.plan import NATIVE, PRETRAINED, BenchPlan
 from harness.contract.presets import find_preset, resolve
 
@@ -35,7 +35,6 @@ class Entry:
     changed: tuple[str, ...] = ()  # options to which the plan gives another value than the preset
     offered: MethodOptions | None = None  # the preset's options, before the plan's changes
     transductive: bool = False  # it, or its head, looks at all queries of an episode at once
-    weights: str | None = None  # file that its backbone starts from, or 'pretrained'
 
     def changed_for(self, stage: str) -> list[str]:
         """Those of ``changed`` that decide a stage, or decide it as the preset has them."""
@@ -64,7 +63,8 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
     asked = _requested_methods(plan, catalogue)
     labels = [label for label, _, _ in asked]
     overrides = _group_by_label(plan.set, labels, "--set")
-    weights = _starting_weights(plan, labels)
+    if plan.weights not in (None, PRETRAINED) and not Path(plan.weights).expanduser().is_file():
+        raise HarnessError(f"--weights {plan.weights}: no such file")
     swept = _group_by_label(plan.sweep, labels, "--sweep")
     if plan.backbone is not None:
         catalogue.backbone(plan.backbone)
@@ -81,22 +81,8 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
             checked_stages(method, options)
             offered = resolve(method, preset, dataset, _budget(plan, method))
             changed = tuple(name for name in changes if getattr(options, name) != getattr(offered, name))
-            plan_entries.append(
-                Entry(name, method, preset, options, backbone, head, changed, offered, transductive, weights.of(label))
-            )
+            plan_entries.append(Entry(name, method, preset, options, backbone, head, changed, offered, transductive))
     return plan_entries
-
-
-def _starting_weights(plan: BenchPlan, labels: Sequence[str]) -> StartingWeights:
-    """What ``--weights`` says, its labels known and its files there."""
-    weights = StartingWeights.parse(plan.weights) if plan.weights else StartingWeights()
-    for label in weights.by_label:
-        if label not in labels:
-            raise UnknownName("label in --weights", label, labels, "Labels")
-    for file in (weights.default, *weights.by_label.values()):
-        if file not in (None, PRETRAINED) and not Path(file).expanduser().is_file():
-            raise HarnessError(f"--weights {file}: no such file")
-    return weights
 
 
 def _group_by_label(settings: Mapping[str, Any], labels: Sequence[str], flag: str) -> dict[str, dict[str, Any]]:

@@ -4,14 +4,11 @@ skd   skd:paper   mine=skd:paper     MethodReference
 skd.alpha                            OptionName
 skd/gen1   protonet                  RowName
 conv4   timm:resnet18                PartReference, of a dataset or a backbone
-a.pth   skd=b.pth   a.pth,skd=b.pth  StartingWeights
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.common.errors import HarnessError
 
@@ -90,29 +87,3 @@ class PartReference:
 
     def __str__(self) -> str:
         return self.name if self.argument is None else f"{self.name}:{self.argument}"
-
-
-@dataclass(frozen=True)
-class StartingWeights:
-    """What backbones start from: ``FILE`` for all, ``LABEL=FILE`` for one method; several by commas, ``FILE`` first."""
-
-    default: str | None = None  # None: the backbone's own initialisation
-    by_label: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> StartingWeights:
-        """Raises HarnessError where a label is given twice. A file whose name holds '=' is written ``./a=b.pth``."""
-        default, by_label = None, {}
-        for part in re.split(r",(?=[^/=,]+=)", text):
-            label, equals, file = part.partition("=")
-            if not equals or "/" in label:
-                default = part
-            elif label in by_label:
-                raise HarnessError(f"--weights names {label!r} twice: give each label one file")
-            else:
-                by_label[label] = file
-        return cls(default, by_label)
-
-    def of(self, label: str) -> str | None:
-        """The file of the method under that label, or None."""
-        return self.by_label.get(label, self.default)

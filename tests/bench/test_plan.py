@@ -163,37 +163,6 @@ def test_what_a_head_cannot_be_is_refused_before_anything_runs(catalogue):
         entries(BenchPlan(methods=("rfs",), set={"rfs.learning_rate": math.inf}), "glyphs", catalogue)
 
 
-def test_weights_may_be_given_for_one_method(catalogue, tmp_path):
-    mine, all_others = tmp_path / "mine=2,b.pth", tmp_path / "all.pth"
-    mine.touch(), all_others.touch()
-    plan = BenchPlan(methods=("rfs", "skd", "other=rfs:paper"), weights=f"{all_others},other={mine},skd=pretrained")
-    found = {entry.label: entry.weights for entry in entries(plan, "glyphs", catalogue)}
-    assert found == {
-        "pixels": str(all_others),
-        "untrained": str(all_others),
-        "rfs": str(all_others),
-        "skd": "pretrained",
-        "other": str(mine),
-    }
-    one = entries(plan.model_copy(update={"weights": f"skd={mine}"}), "glyphs", catalogue)
-    assert {entry.label for entry in one if entry.weights is not None} == {"skd"}
-
-
-@pytest.mark.parametrize(
-    ("weights", "line"),
-    [
-        ("sdk={file}", "no label in --weights 'sdk'|unknown label in --weights 'sdk'"),
-        ("skd={file},skd={file}", "--weights names 'skd' twice"),
-        ("skd=nowhere.pth", "--weights nowhere.pth: no such file"),
-    ],
-)
-def test_weights_for_one_method_are_refused_in_one_line(weights, line, catalogue, tmp_path):
-    file = tmp_path / "all.pth"
-    file.touch()
-    with pytest.raises(HarnessError, match=line):
-        entries(BenchPlan(methods=("rfs", "skd"), weights=weights.format(file=file)), "glyphs", catalogue)
-
-
 def test_the_command_line_wins_over_the_plan_file(tmp_path):
     path = plan_file(tmp_path, 'methods = ["rfs"]\nshots = [1]\nepisodes = 50\n[set.rfs]\ntemperature = 2\n')
     plan = load_plan(path, {"episodes": 70, "set": {"rfs.ce_weight": 0.1}})

@@ -47,8 +47,7 @@ def conditions(table: Table) -> list[str]:
     if plan.budget:
         lines.append(f"budget: {plan.budget:,} images a stage")
     if plan.weights:
-        every = "backbones" if "=" in plan.weights else "every backbone"
-        lines.append(f"{every} started from {plan.weights}")
+        lines.append(f"every backbone started from {plan.weights}")
     lines.append("; ".join([f"bench {table.bench}", *(f"{name} {value}" for name, value in table.conditions.items())]))
     for name, values in table.differing.items():
         lines.append(f"{name} differs: " + "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items()))
