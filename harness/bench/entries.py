@@ -5,20 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.bench.weights import given_weights, preset_weights
 from harness.catalogue.validation import checked_stages
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.methods import MethodSpec, deciding
 from harness.contract.names import MethodReference, OptionName
-from harness.contract.plan import NATIVE, PRETRAINED, BenchPlan
+from harness.contract.plan import NATIVE, BenchPlan
 from harness.contract.presets import find_preset, resolve
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
+    from harness.contract.methods import Preset
     from harness.contract.options import MethodOptions
 
 
@@ -35,6 +36,7 @@ class Entry:
     changed: tuple[str, ...] = ()  # options to which the plan gives another value than the preset
     offered: MethodOptions | None = None  # the preset's options, before the plan's changes
     transductive: bool = False  # it, or its head, looks at all queries of an episode at once
+    weights: str | None = None  # 'pretrained' or the file that its backbone starts from; None: untrained
 
     def changed_for(self, stage: str) -> list[str]:
         """Those of ``changed`` that decide a stage, or decide it as the preset has them."""
@@ -58,21 +60,21 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
 
     Raises:
         UnknownName: no such method, preset, label, option, backbone or classifier.
-        HarnessError: two methods under one label, or a value that an option refuses.
+        HarnessError: two methods under one label, a value that an option refuses, or weights that are not there.
     """
     asked = _requested_methods(plan, catalogue)
     labels = [label for label, _, _ in asked]
     overrides = _group_by_label(plan.set, labels, "--set")
-    if plan.weights not in (None, PRETRAINED) and not Path(plan.weights).expanduser().is_file():
-        raise HarnessError(f"--weights {plan.weights}: no such file")
+    given = given_weights(plan.weights, [label for label, method, _ in asked if method.uses_backbone])
     swept = _group_by_label(plan.sweep, labels, "--sweep")
     if plan.backbone is not None:
         catalogue.backbone(plan.backbone)
     if plan.classifier != NATIVE:
         catalogue.classifier(plan.classifier)
     plan_entries = []
-    for label, method, preset in asked:
-        backbone = _backbone(plan, method, preset, asked) if method.uses_backbone else None
+    for each in asked:
+        label, method, preset = each
+        backbone, weights = _start(plan, each, asked, given)
         head = choose_head(plan, method, catalogue)
         transductive = method.transductive or (head is not None and catalogue.classifier(head.classifier).transductive)
         for name, values in combinations(label, swept[label]):
@@ -81,7 +83,9 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
             checked_stages(method, options)
             offered = resolve(method, preset, dataset, _budget(plan, method))
             changed = tuple(name for name in changes if getattr(options, name) != getattr(offered, name))
-            plan_entries.append(Entry(name, method, preset, options, backbone, head, changed, offered, transductive))
+            plan_entries.append(
+                Entry(name, method, preset, options, backbone, head, changed, offered, transductive, weights)
+            )
     return plan_entries
 
 
@@ -141,15 +145,28 @@ def _usable_preset(plan: BenchPlan, method: MethodSpec) -> str:
     return plan.preset
 
 
-def _backbone(plan: BenchPlan, method: MethodSpec, preset: str, asked: Sequence[tuple[str, MethodSpec, str]]) -> str:
-    """The plan's backbone, else the preset's; a method without presets, as a floor, takes the first one's beside it."""
-    if plan.backbone:
-        return plan.backbone
+def _start(
+    plan: BenchPlan,
+    each: tuple[str, MethodSpec, str],
+    asked: Sequence[tuple[str, MethodSpec, str]],
+    given: Mapping[str, str],
+) -> tuple[str | None, str | None]:
+    """A method's backbone and the weights it starts from: as the plan says, else as the preset does."""
+    label, method, name = each
+    if not method.uses_backbone:
+        return None, None
+    preset = _shaping(method, name, asked)
+    backbone = plan.backbone or preset.backbone
+    return backbone, given.get(label) or preset_weights(preset, backbone, label)
+
+
+def _shaping(method: MethodSpec, preset: str, asked: Sequence[tuple[str, MethodSpec, str]]) -> Preset:
+    """The preset that names a method's backbone: its own; without presets, as a floor, the first one's beside it."""
     if not method.presets:
         for _, other, other_preset in asked:
             if other.presets:
-                return find_preset(other, other_preset).backbone
-    return find_preset(method, preset).backbone
+                return find_preset(other, other_preset)
+    return find_preset(method, preset)
 
 
 def _budget(plan: BenchPlan, method: MethodSpec) -> dict[str, Any]:

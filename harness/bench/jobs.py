@@ -36,7 +36,7 @@ def stage_jobs(
     """The jobs of one method with one seed, each after its parents."""
     versions = tuple(catalogue.head(entry.head).versions) if entry.head else ()
     options = entry.options.model_dump(mode="json")
-    weights = starting_weights(plan.weights, entry.backbone, catalogue)
+    weights = starting_weights(entry.weights, entry.backbone, catalogue)
     done: dict[str, StageJob] = {}
     for stage in entry.method.stages(entry.options):
         if stage.fit is not None and dataset.train is None:

@@ -80,6 +80,7 @@ class BenchTable:
             floor=entry.method.floor,
             transductive=entry.transductive,
             backbone=job.backbone,
+            weights=entry.weights,
             head=job.head,
             options=dict(job.options),
             seed=job.seed,

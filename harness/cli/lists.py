@@ -83,7 +83,8 @@ def _method(method: MethodSpec) -> None:
     ]
     _columns(("option", "type", "default", "what it is"), rows)
     for name, preset in method.presets.items():
-        typer.echo(f"\npreset {name} ({preset.backbone}): {preset.description}")
+        start = f" from {preset.weights}" if preset.weights else ""
+        typer.echo(f"\npreset {name} ({preset.backbone}{start}): {preset.description}")
         for where, changed in [("", preset.values), *preset.per_dataset.items()]:
             if changed:
                 text = ", ".join(f"{key}={_shown(value)}" for key, value in changed.items())

@@ -80,6 +80,7 @@ class Preset:
     values: Mapping[str, Any] = field(default_factory=dict)
     per_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     backbone: str = "conv4"
+    weights: str | None = None  # that this backbone starts from: a file, or 'pretrained'; None: untrained
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,10 @@ class BenchPlan(BaseModel):
     )
     preset: str = Field("quick", description="preset of every method that names none of its own")
     backbone: str | None = Field(None, description="backbone of every method; default: what the preset says")
-    weights: str | None = Field(None, description="file that every backbone starts from, or 'pretrained'")
+    weights: str | None = Field(
+        None,
+        description="file that backbones start from, or 'pretrained'; LABEL=FILE for one method",
+    )
     shots: Numbers = Field((1, 5), description="support images a class, k_shot")
     way: Numbers = Field((5,), description="classes an episode, n_way")
     queries: Whole = Field(15, gt=0, description="query images a class, n_query")

@@ -174,6 +174,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         failure="; ".join(failures) or None,
         marks=marks(measured(group.results), seeds) if not failures else (),
         options=first.options,
+        weights=first.weights,
     )
 
 

@@ -121,6 +121,7 @@ class Row:
     failure: str | None
     marks: tuple[Mark, ...] = ()  # signs that it learned nothing
     options: Mapping[str, Any] = field(default_factory=dict)  # all of the method's
+    weights: str | None = None  # the file that its backbone started from, or 'pretrained'
 
 
 @dataclass(frozen=True)

@@ -107,9 +107,13 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
         *(["partial data"] if table.partial else []),
         *([f"tested on {table.test_dataset}"] if table.test_dataset else []),
         *(["budget"] if plan.budget else []),
-        *(["given weights"] if plan.weights else []),
         *(["another head"] if plan.classifier != "native" or plan.transform or plan.views else []),
     ]
+
+    def given(row: Row) -> list[str]:
+        everywhere = plan.weights is not None and "=" not in plan.weights  # a record of before rows said it
+        return ["given weights"] if row.weights or everywhere else []
+
     return [
         replace(
             row,
@@ -117,7 +121,7 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
                 spec: replace(
                     cell,
                     published=tuple(
-                        verdict(number, row, cell, [*differences(row, number, table.train_on), *obstacles])
+                        verdict(number, row, cell, [*differences(row, number, table.train_on), *given(row), *obstacles])
                         for number in numbers_beside(row, spec, table.dataset)
                     ),
                 )

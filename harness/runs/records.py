@@ -68,6 +68,7 @@ class StageRecord(_Frozen):
     floor: bool = Field(description="a baseline without training")
     transductive: bool = Field(description="a query's scores depend on the other queries")
     backbone: str | None
+    weights: str | None = Field(None, description="file that the backbone starts from, or 'pretrained'")
     head: Head | None = Field(description="classifier, transform and views; null where the learner classifies itself")
     options: Mapping[str, Any] = Field(description="all options of the method")
     seed: int

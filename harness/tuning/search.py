@@ -134,10 +134,16 @@ def _run_trials(
         methods.append(str(trial))
         for name, value in {**plan.set, **values}.items():
             settings[str(OptionName(trial.label, OptionName.parse(name).option))] = value
-        row = RowName.parse(_row(search, _entry(plan, values, catalogue)))
+        entry = _entry(plan, values, catalogue)
+        row = RowName.parse(_row(search, entry))
         rows.append(str(RowName(trial.label, row.stage)))
     together = plan.model_copy(
-        update={"methods": tuple(methods), "set": settings, "rows": tuple(map(glob.escape, rows))}
+        update={
+            "methods": tuple(methods),
+            "set": settings,
+            "rows": tuple(map(glob.escape, rows)),
+            "weights": entry.weights,  # the plan may name them for the method's own label
+        }
     )
 
     def pass_on(event: Any) -> None:

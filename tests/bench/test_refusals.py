@@ -69,6 +69,12 @@ def conv4_file(path, size=16, channels=3):
     ("values", "message"),
     [
         ({"weights": "nothing.pth"}, "--weights nothing.pth: no such file"),
+        ({"weights": "rfs=nothing.pth"}, "--weights rfs=nothing.pth: no such file as nothing.pth"),
+        ({"weights": "rsf=pretrained"}, "label in --weights 'rsf'. Did you mean 'rfs'"),
+        ({"weights": "pixels=pretrained"}, "Labels with a backbone: rfs, skd, untrained"),
+        ({"weights": "rfs="}, "--weights 'rfs=': write it as FILE or LABEL=FILE"),
+        ({"weights": "rfs=pretrained,rfs=pretrained"}, "two for rfs"),
+        ({"weights": "pretrained,skd=pretrained,pretrained"}, "two for the rest"),
         ({"weights": "pretrained"}, "the backbone conv4 has none. It is for timm"),
         ({"weights": "pretrained", "backbone": "timm:resnt18"}, "Did you mean 'resnet18'"),
         ({"backbone": "timm:resnt18"}, "unknown timm model 'resnt18'. Did you mean 'resnet18'"),

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from harness.bench.plan import load_plan
 from harness.common.errors import HarnessError
 from harness.contract.hooks import hookimpl
 from harness.execution.events import JobStarted, Note
 from harness.execution.source import DataSource
+from harness.networks.backbones.conv4 import Conv4
 from harness.training.events import EpochDone
 from harness.tuning.space import Choices, Range
 from tests.helpers.bench import happened
@@ -251,3 +253,13 @@ def test_without_optuna_one_line_says_what_to_install(run_tune, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(HarnessError, match=r"pip install 'fsl-harness\[tune\]'"):
         run_tune(BETA)
+
+
+def test_weights_named_for_the_methods_label_are_those_of_every_trial(run_tune, tmp_path):
+    torch.save(Conv4(16, 3).state_dict(), tmp_path / "start.pth")
+    file = str(tmp_path / "start.pth")
+    named = run_tune({"rfs.learning_rate": Choices((0.01, 0.02))}, 2, methods=("rfs",), weights=f"rfs={file}")
+    before = trained(tmp_path / "runs")
+    alone = run_tune({"rfs.learning_rate": Choices((0.01, 0.02))}, 2, methods=("rfs",), weights=file)
+    assert [t.accuracy for t in named.record.trials] == [t.accuracy for t in alone.record.trials]
+    assert trained(tmp_path / "runs") == before  # nothing was trained anew

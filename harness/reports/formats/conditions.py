@@ -46,12 +46,24 @@ def conditions(table: Table) -> list[str]:
         lines.append("trained on the training and validation classes")
     if plan.budget:
         lines.append(f"budget: {plan.budget:,} images a stage")
-    if plan.weights:
-        lines.append(f"every backbone started from {plan.weights}")
+    lines += _weights(table)
     lines.append("; ".join([f"bench {table.bench}", *(f"{name} {value}" for name, value in table.conditions.items())]))
     for name, values in table.differing.items():
         lines.append(f"{name} differs: " + "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items()))
     return lines
+
+
+def _weights(table: Table) -> list[str]:
+    """What the backbones started from, where not from their own initialisation."""
+    started: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.weights and row.label not in started.setdefault(row.weights, []):
+            started[row.weights].append(row.label)
+    if not started:  # a record of before rows said it
+        return [f"every backbone started from {table.plan.weights}"] if table.plan.weights else []
+    if len(started) == 1 and all(row.weights for row in table.rows if row.backbone):
+        return [f"every backbone started from {file}" for file in started]
+    return [f"{', '.join(labels)} started from {file}" for file, labels in started.items()]
 
 
 def _unknown_costs(rows: Sequence[Row]) -> list[str]:
