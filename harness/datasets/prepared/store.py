@@ -98,10 +98,10 @@ def _split_record(raw: Any) -> SplitRecord:
         case {
             "image_shape": [int(), int(), int()] as shape,
             "classes": list() as classes,
-            "fingerprint": str() as print,
+            "fingerprint": str() as fingerprint,
         }:
             if min(shape) > 0 and max(shape) <= LARGEST_SIDE:
-                return SplitRecord((shape[0], shape[1], shape[2]), tuple(map(_class_record, classes)), print)
+                return SplitRecord((shape[0], shape[1], shape[2]), tuple(map(_class_record, classes)), fingerprint)
     raise ValueError
 
 
