@@ -25,8 +25,11 @@ class BackboneSpec:
     """A network from normalised images (N, C, H, W) to features (N, D).
 
     ``build`` returns a ``torch.nn.Module`` with an attribute ``n_features`` (D). It may use torch's global random
-    generator: the harness seeds it first. The module may have an attribute ``spellings``, the names that its weights
-    have in other people's files: {"in X's code": {"beginning.of.my.name.": "beginning.of.theirs."}}.
+    generator: the harness seeds it first. The module may have
+
+    - a method ``maps``: the maps (N, C', H', W') of such images that its features are flattened or averaged from;
+    - an attribute ``spellings``, the names that its weights have in other people's files:
+      {"in X's code": {"beginning.of.my.name.": "beginning.of.theirs."}}.
     """
 
     name: str

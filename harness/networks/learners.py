@@ -30,12 +30,24 @@ class FeatureNetwork(nn.Module):
         """Features (N, D) float32 of normalised images (N, C, H, W) float32."""
         return self.backbone(images).float()
 
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        """The maps (N, C', H', W') float32 that features are made of, of normalised images (N, C, H, W) float32.
+
+        The features themselves as maps of one place, (N, D, 1, 1), where the backbone has none.
+        """
+        maps = getattr(self.backbone, "maps", None)
+        return maps(images).float() if maps is not None else self.backbone(images).float()[:, :, None, None]
+
+    def normalised(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (N, C, H, W) float32, as in training, of images (N, H, W, C) uint8."""
+        return normalise(images, self.mean, self.std)
+
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, D) float32 of images (N, H, W, C) uint8.
 
         The caller chooses precision (``Hardware.autocast``), eval mode and ``torch.inference_mode``.
         """
-        return self.backbone(normalise(images, self.mean, self.std)).float()
+        return self.backbone(self.normalised(images)).float()
 
 
 class ClassifierNetwork(FeatureNetwork):

@@ -24,7 +24,9 @@ def test_importing_the_specs_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.parametrize(("name", "count"), [("conv4", 113_088), ("conv4-gap", 113_088), ("resnet12", 12_424_320)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("conv4", 113_088), ("conv4-np", 113_088), ("conv4-gap", 113_088), ("resnet12", 12_424_320)]
+)
 def test_parameter_counts_are_the_published_ones(name: str, count: int):
     assert n_parameters(untrained(name)) == count
 
@@ -116,7 +118,7 @@ def test_both_ways_of_pooling_are_torchs(side: int, dtype: torch.dtype):
     assert torch.equal(MaxPool()(maps.requires_grad_()), expected)
 
 
-@pytest.mark.parametrize("name", ["conv4", "conv4-gap", "resnet12"])
+@pytest.mark.parametrize("name", ["conv4", "conv4-np", "conv4-gap", "resnet12"])
 def test_one_channel_images_are_taken(name: str):
     assert untrained(name, channels=1)(torch.randn(2, 1, 32, 32)).isfinite().all()
 
@@ -132,10 +134,27 @@ def test_conv4_gap_takes_images_down_to_eight_pixels():
         untrained("conv4-gap", 7)
 
 
-@pytest.mark.parametrize("name", ["conv4", "conv4-gap", "resnet12"])
+@pytest.mark.parametrize("name", ["conv4", "conv4-np", "conv4-gap", "resnet12"])
 def test_the_memory_format_does_not_change_features(name: str):
     network, images = untrained(name).eval(), torch.randn(4, 3, 32, 32)
     with torch.inference_mode():
         expected = network(images)
         channels_last = network.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last))
     torch.testing.assert_close(channels_last, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "side"), [(84, 21), (32, 8), (4, 1)])
+def test_conv4_np_pools_in_its_first_two_blocks_alone(size: int, side: int):
+    network, images = untrained("conv4-np", size).eval(), torch.randn(2, 3, size, size)
+    maps = images
+    for i, block in enumerate(network.blocks):
+        maps = block[1](block[0](maps)).relu()
+        maps = torch.nn.functional.max_pool2d(maps, 2) if i < 2 else maps
+    assert network.n_features == 64 * side**2
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images), maps.flatten(1), rtol=1e-4, atol=1e-5)
+
+
+def test_conv4_np_names_itself_where_images_are_too_small():
+    with pytest.raises(HarnessError, match="conv4-np needs images of at least 4×4 pixels, not 3×3"):
+        untrained("conv4-np", 3)

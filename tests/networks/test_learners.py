@@ -104,3 +104,34 @@ def test_pixels_are_the_pixels():
     torch.testing.assert_close(features, images.view(3, 75).double().div(255).float())
     assert isinstance(Pixels(), Embedder)
     assert not Pixels().state_dict()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size", "shape"),
+    [
+        ("conv4", 32, (64, 2, 2)),
+        ("conv4-np", 32, (64, 8, 8)),
+        ("conv4-gap", 32, (64, 4, 4)),
+        ("resnet12", 32, (640, 2, 2)),
+    ],
+)
+def test_features_are_made_of_the_backbones_maps(backbone, size, shape):
+    network = build(FeatureNetwork, backbone=backbone, size=size).eval()
+    images = some_images(3, size)
+    with torch.inference_mode():
+        maps = network.maps(network.normalised(images))
+        features = maps.flatten(1) if backbone in ("conv4", "conv4-np") else maps.mean((2, 3))
+        torch.testing.assert_close(features, network.embed(images), rtol=1e-4, atol=1e-5)
+    assert maps.shape == (3, *shape)
+
+
+def test_a_backbone_without_maps_has_its_features_for_them():
+    class Plain(torch.nn.Module):
+        n_features = 5
+
+        def forward(self, images):
+            return images.flatten(1)[:, :5]
+
+    network = FeatureNetwork(BuildContext(context().dataset, 7, MethodOptions(), Plain))
+    images = network.normalised(some_images(2))
+    assert torch.equal(network.maps(images), network(images)[:, :, None, None])

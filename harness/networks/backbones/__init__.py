@@ -17,6 +17,12 @@ def _conv4(request: BackboneRequest) -> torch.nn.Module:
     return Conv4(request.image_size, request.channels)
 
 
+def _conv4_np(request: BackboneRequest) -> torch.nn.Module:
+    from harness.networks.backbones.conv4 import Conv4
+
+    return Conv4(request.image_size, request.channels, pools=2)
+
+
 def _conv4_gap(request: BackboneRequest) -> torch.nn.Module:
     from harness.networks.backbones.conv4 import Conv4Gap
 
@@ -43,6 +49,7 @@ def _timm_weights(argument: str | None) -> Path:
 
 SPECS: tuple[BackboneSpec, ...] = (
     BackboneSpec("conv4", "four 3×3 convolutions of 64 filters, flattened (0.1 M parameters)", _conv4),
+    BackboneSpec("conv4-np", "conv4 without pooling in its last two blocks: maps of S/4 × S/4 (0.1 M)", _conv4_np),
     BackboneSpec("conv4-gap", "RFS's conv4: no fourth pooling, maps averaged to 64 features (0.1 M)", _conv4_gap),
     BackboneSpec("resnet12", "ResNet-12 of 64, 160, 320, 640 filters with DropBlock (12.4 M parameters)", _resnet12),
     BackboneSpec("timm", "any model of the timm library: timm:resnet18", _timm, True, _timm_weights),

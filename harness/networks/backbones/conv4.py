@@ -17,6 +17,8 @@ class Conv4(nn.Module):
 
     113,088 parameters for C = 3; 256 features at 32×32, 1,600 at 84×84.
 
+    With ``pools=2`` the last two blocks do not pool: features (N, 64·(S // 4)²), for relation networks.
+
     Source: Vinyals et al. 2016; initialised as in the code of RFS (Tian et al. 2020).
     """
 
@@ -32,15 +34,18 @@ class Conv4(nn.Module):
         },
     }
 
-    def __init__(self, image_size: int, channels: int = 3, width: int = 64) -> None:
+    def __init__(self, image_size: int, channels: int = 3, width: int = 64, pools: int = 4) -> None:
         super().__init__()
-        refuse_small("conv4", image_size, 16)
-        self.n_features = width * (image_size // 16) ** 2
-        self.blocks = nn.Sequential(*(_block(width if i else channels, width) for i in range(4)))
+        refuse_small("conv4" if pools == 4 else "conv4-np", image_size, 2**pools)
+        self.n_features = width * (image_size // 2**pools) ** 2
+        self.blocks = nn.Sequential(*(_block(width if i else channels, width, pool=i < pools) for i in range(4)))
         _initialise(self)
 
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        return self.blocks(images)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.blocks(images).flatten(1)
+        return self.maps(images).flatten(1)
 
 
 class Conv4Gap(nn.Module):
@@ -63,8 +68,11 @@ class Conv4Gap(nn.Module):
         self.blocks = nn.Sequential(*(_block(n_in, width, pool=i < 3) for i, n_in in enumerate(inputs)))
         _initialise(self)
 
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        return self.blocks(images)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.blocks(images).mean((2, 3))
+        return self.maps(images).mean((2, 3))
 
 
 def _block(n_in: int, n_out: int, pool: bool = True) -> nn.Sequential:

@@ -57,8 +57,11 @@ class ResNet12(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="leaky_relu")
 
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        return self.blocks(images)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.blocks(images).mean((2, 3))
+        return self.maps(images).mean((2, 3))
 
 
 class Block(nn.Module):
