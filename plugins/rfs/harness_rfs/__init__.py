@@ -19,6 +19,7 @@ class RfsOptions(harness.TrainingOptions):
     """Options of RFS."""
 
     generations: int = Field(2, ge=0, description="how many born-again students; each is a stage distill-1, …")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of simple's targets spread over all classes")
     ce_weight: float = Field(0.5, ge=0, description="weight of the cross-entropy in a distill stage")
     kd_weight: float = Field(0.5, ge=0, description="weight of the distillation in a distill stage")
     temperature: float = Field(4.0, gt=0, description="softmax temperature of the distillation")
@@ -35,7 +36,7 @@ def stages(options: RfsOptions) -> Sequence[harness.Stage]:
     students = (*common, "ce_weight", "kd_weight", "temperature")
     names = ["simple", *(f"distill-{i}" for i in range(1, options.generations + 1))]
     return [
-        harness.Stage("simple", build, fit_simple, reads=common),
+        harness.Stage("simple", build, fit_simple, reads=(*common, "label_smoothing")),
         *(
             harness.Stage(name, build, fit_distill, parents=(parent,), reads=students)
             for parent, name in itertools.pairwise(names)

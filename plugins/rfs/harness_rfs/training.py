@@ -25,7 +25,7 @@ def simple(context: harness.FitContext, learner: Any) -> None:
 
     def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
         _, logits = network(batch.images)
-        return {"loss": F.cross_entropy(logits, batch.labels)}
+        return {"loss": F.cross_entropy(logits, batch.labels, label_smoothing=context.options.label_smoothing)}
 
     context.trainer.run(learner, loss, context.options.recipe())
 

@@ -15,12 +15,14 @@ from harness import QUICK, QUICK_PER_DATASET, TRAINING_READS
 
 
 class SkdOptions(harness.TrainingOptions):
-    """Options of SKD. Those that begin with ``gen1_`` stand in for their namesakes in Gen-1."""
+    """Options of SKD. Those that begin with ``gen1_`` stand in for their namesakes in Gen-1 and later."""
 
+    generations: int = Field(1, ge=0, description="how many generations after Gen-0; each is a stage gen1, gen2, …")
     epochs: int = Field(65, gt=0, description="training length of Gen-0 in passes over the base classes")
     decay_at: tuple[int, ...] = Field((60,), description="epochs after which Gen-0's step schedule decays")
-    self_supervision: Literal["rotation", "patch", "none"] = Field(
-        "rotation", description="what Gen-0's second head predicts: quarter turns, the quadrant of a crop, or nothing"
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of Gen-0's targets spread over all classes")
+    self_supervision: Literal["rotation", "patch", "flips", "colours", "jigsaw", "sizes", "none"] = Field(
+        "rotation", description="what Gen-0's second head predicts: which of several transforms made the image"
     )
     alpha: float = Field(2.0, ge=0, description="weight of Gen-0's self-supervised loss")
     self_supervision_on: Literal["logits", "features"] = Field(
@@ -36,8 +38,9 @@ class SkdOptions(harness.TrainingOptions):
     )
     beta: float = Field(0.1, ge=0, description="weight of Gen-1's consistency loss")
     beta_divisor: float = Field(1.0, gt=0, description="what the L2 loss is divided by (the authors' code: 3)")
-    twin: Annotated[Literal["90", "180", "270", "random"], BeforeValidator(str)] = Field(
-        "180", description="degrees by which Gen-1's twin is rotated; random: drawn for each image"
+    twin: Annotated[Literal["90", "180", "270", "random", "copy"], BeforeValidator(str)] = Field(
+        "180",
+        description="degrees by which Gen-1's twin is rotated; random: drawn for each image; copy: one of Gen-0's",
     )
     gen1_forward: Literal["twins", "all"] = Field(
         "twins", description="what Gen-1 forwards, hence what its BatchNorm sees: images and twins, or four rotations"
@@ -54,14 +57,17 @@ class SkdOptions(harness.TrainingOptions):
 def stages(options: SkdOptions) -> Sequence[harness.Stage]:
     return [
         harness.Stage("gen0", build, fit_gen0, reads=gen0_reads(options)),
-        harness.Stage("gen1", build, fit_gen1, parents=("gen0",), reads=gen1_reads(options)),
+        *(
+            harness.Stage(f"gen{i}", build, fit_gen1, parents=(f"gen{i - 1}",), reads=gen1_reads(options))
+            for i in range(1, options.generations + 1)
+        ),
     ]
 
 
 def gen0_reads(options: SkdOptions) -> tuple[str, ...]:
     """What decides Gen-0's weights."""
     weight = () if options.self_supervision == "none" else ("alpha",)
-    return (*TRAINING_READS, "self_supervision", "self_supervision_on", "dropblock_masks", *weight)
+    return (*TRAINING_READS, "label_smoothing", "self_supervision", "self_supervision_on", "dropblock_masks", *weight)
 
 
 def gen1_reads(options: SkdOptions) -> tuple[str, ...]:

@@ -1,14 +1,17 @@
-"""Gen-1: a student that starts from Gen-0, learns its softened logits, and keeps rotated twins together."""
+"""Gen-1 and later: a student of the generation before, in which each image and its twin are kept together."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 import harness
-from harness import Batch, distillation, follow_reference, restart_schedules, rotate, rotations4
+from harness import Batch, distillation, follow_reference, restart_schedules, rotations4
 from harness_skd.losses import simclr, twin_distance
+from harness_skd.transforms import TRANSFORMS
+from harness_skd.twins import copied_by, with_twins
+
+if TYPE_CHECKING:
+    import torch
 
 TEST_FORWARDS = 1_200  # after each epoch the authors' code scores 600 test episodes, supports and queries apart
 
@@ -17,11 +20,12 @@ def fit(context: harness.FitContext, learner: Any) -> None:
     """Train a copy of the parent with T²·KL(parent ‖ student) + β·consistency, without cross-entropy.
 
     Raises:
-        HarnessError: twins are to be kept together where rotation makes another class of an image.
+        HarnessError: twins are to be kept together though they are of another class.
     """
     options = context.options
     consistent = options.consistency != "none"
-    if consistent and not context.dataset.augmentation.rotation_keeps_class:
+    transform = copied_by(options) or TRANSFORMS["rotation"]
+    if consistent and not transform.keeps_class(context.dataset.augmentation):
         raise harness.HarnessError(
             f"skd.consistency = {options.consistency!r} on {context.dataset.name}, where a rotated image is another "
             "class: use --set skd.consistency=none"
@@ -35,46 +39,25 @@ def fit(context: harness.FitContext, learner: Any) -> None:
     # Nothing trains the second head, and data-parallel training waits for gradients of all that may train.
     learner.self_supervised.requires_grad_(False)
     teacher = context.trainer.frozen(parent)
-    copies = 4 if options.gen1_forward == "all" else 2 if consistent else 1
 
-    def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
+    def distilled(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        views = rotations4(batch.images) if options.gen1_forward == "all" else batch.images
+        _, logits, _ = network(views)
+        _, teacher_logits, _ = teacher(batch.images)
+        kd = distillation(logits[: len(batch.images)], teacher_logits, options.temperature)
+        return {"loss": kd, "kd": kd}
+
+    def consistent_too(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
         n = len(batch.images)
-        turns = quarter_turns(options.twin, batch.images) if consistent else 0
-        _, logits, _ = network(_views(batch.images, turns, copies))
+        views, twins = with_twins(options, batch.images)
+        _, logits, _ = network(views)
         _, teacher_logits, _ = teacher(batch.images)
         kd = distillation(logits[:n], teacher_logits, options.temperature)
-        if not consistent:
-            return {"loss": kd, "kd": kd}
-        twin = _twin(logits, turns, n, copies)
         if options.consistency == "l2":
-            consistency = twin_distance(logits[:n], twin) / options.beta_divisor
+            consistency = twin_distance(logits[:n], logits[twins]) / options.beta_divisor
         else:
-            consistency = simclr(logits[:n], twin, options.simclr_temperature)
+            consistency = simclr(logits[:n], logits[twins], options.simclr_temperature)
         return {"loss": kd + options.beta * consistency, "kd": kd, options.consistency: consistency}
 
-    context.trainer.run(learner, loss, options.recipe("gen1_", copies=copies))
-
-
-def quarter_turns(twin: str, images: torch.Tensor) -> int | torch.Tensor:
-    """How many quarter turns make the twins: one number for all, or where ``twin`` is ``random`` (B,) int64, 1..3.
-
-    Drawn from torch's global generator, which the training loop seeds for each epoch, as for dropout.
-    """
-    if twin == "random":
-        return torch.randint(1, 4, (len(images),), device=images.device)
-    return int(twin) // 90
-
-
-def _views(images: torch.Tensor, turns: int | torch.Tensor, copies: int) -> torch.Tensor:
-    """What the student sees, (copies·B, C, S, S), the images first."""
-    if copies == 4:
-        return rotations4(images)
-    return torch.cat([images, rotate(images, turns)]) if copies == 2 else images
-
-
-def _twin(logits: torch.Tensor, turns: int | torch.Tensor, n: int, copies: int) -> torch.Tensor:
-    """The logits (B, n_classes) of each image's twin among those (copies·B, n_classes) of all views."""
-    if copies == 2:
-        return logits[n:]
-    views = logits.view(copies, n, -1)
-    return views[turns] if isinstance(turns, int) else views[turns, torch.arange(n, device=logits.device)]
+    copies = 4 if options.gen1_forward == "all" else 2 if consistent else 1
+    context.trainer.run(learner, consistent_too if consistent else distilled, options.recipe("gen1_", copies=copies))

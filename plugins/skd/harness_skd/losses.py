@@ -9,11 +9,11 @@ from harness import of_all_processes
 
 
 def self_supervised(q: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of each of the four outputs against the one-hot transform, a scalar: the mean over all.
+    """Binary cross-entropy of each output against the one-hot transform, a scalar: the mean over all.
 
     Args:
-        q: (N, 4) self-supervised logits.
-        transform: (N,) int64, which of the four transforms the image went through.
+        q: (N, outputs) self-supervised logits.
+        transform: (N,) int64, which of the transforms the image went through.
     Source: arXiv:2006.09785, eq. 2.
     """
     return F.binary_cross_entropy_with_logits(q, F.one_hot(transform, q.shape[1]).to(q.dtype))
