@@ -86,6 +86,15 @@ def test_simple_is_cross_entropy(plain):
     assert fitted.trainer.images_seen == B
 
 
+def test_label_smoothing_spreads_a_share_of_the_targets_over_all_classes(plain):
+    fitted = Fitted(plain, "simple", images=B, label_smoothing=0.1)
+    n_classes = fitted.logits[0].shape[1]
+    spread = -np.log(softmax(fitted.logits[0])).mean()  # cross-entropy against even targets
+    expected = 0.9 * first_cross_entropy(plain, fitted.logits[0]) + 0.1 * spread
+    assert n_classes > 2
+    assert fitted.losses["loss"] == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(("ce_weight", "kd_weight", "temperature"), [(0.5, 0.5, 4.0), (0.2, 0.9, 2.0)])
 def test_distill_weighs_cross_entropy_and_distillation(plain, ce_weight, kd_weight, temperature):
     parent = Fitted(plain, "simple", images=6 * B)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from harness_skd.gen0 import with_quadrants
 from harness_skd.losses import simclr
+from harness_skd.transforms import TRANSFORMS
 
 from harness.common.errors import HarnessError
 from harness.common.randomness import seeded
@@ -40,11 +40,29 @@ def test_gen0_is_cross_entropy_and_alpha_times_self_supervision(plain, alpha):
 def test_patch_classifies_images_and_quadrants_and_tells_quadrants_apart(plain):
     fitted = Fitted(plain, "gen0", images=5 * B, self_supervision="patch")
     _, logits, q = fitted.outputs[0]
-    assert torch.equal(fitted.inputs[0], with_quadrants(fitted.inputs[0][:B]))
+    assert torch.equal(fitted.inputs[0], TRANSFORMS["patch"](fitted.inputs[0][:B]))
     ce = cross_entropy(logits, np.tile(first_labels(plain), 5))
     ss = binary_cross_entropy(q[B:], np.repeat(np.arange(4), B))
     assert fitted.losses["loss"] == pytest.approx(ce + 2 * ss, rel=1e-5)
     assert fitted.trainer.images_seen == 5 * B
+
+
+@pytest.mark.parametrize(("name", "outputs"), [("flips", 4), ("colours", 6), ("jigsaw", 4), ("sizes", 4)])
+def test_gen0_tells_the_copies_of_any_transform_apart(plain, name, outputs):
+    fitted = Fitted(plain, "gen0", images=outputs * B, self_supervision=name, label_smoothing=0.2)
+    _, logits, q = fitted.outputs[0]
+    assert torch.equal(fitted.inputs[0], TRANSFORMS[name](fitted.inputs[0][:B]))
+    ce = smoothed_cross_entropy(logits, np.tile(first_labels(plain), outputs), 0.2)
+    ss = binary_cross_entropy(q, np.repeat(np.arange(outputs), B))
+    assert fitted.losses["loss"] == pytest.approx(ce + 2 * ss, rel=1e-5)
+    assert fitted.trainer.images_seen == outputs * B
+
+
+def smoothed_cross_entropy(logits, labels, smoothing):
+    """Against targets of which a share is spread evenly over all classes."""
+    targets = np.full(logits.shape, smoothing / logits.shape[1])
+    targets[np.arange(len(labels)), labels] += 1 - smoothing
+    return -(targets * np.log(softmax(logits))).sum(axis=1).mean()
 
 
 def test_without_self_supervision_gen0_is_cross_entropy_and_its_second_head_stays(plain):
@@ -125,6 +143,32 @@ def test_random_twins_are_found_among_the_views(plain, gen0, forward):
             assert torch.equal(fitted.inputs[0][B + i], torch.rot90(fitted.inputs[0][i], int(turns[i]), (1, 2)))
     assert len(set(turns)) > 1
     assert fitted.losses["l2"] == pytest.approx(np.linalg.norm(logits[:B] - twins, axis=1).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["jigsaw", "patch"])
+def test_twins_that_are_copies_are_drawn_from_those_of_gen0(plain, name):
+    parent = Fitted(plain, "gen0", images=5 * B, self_supervision=name)
+    fitted = Fitted(plain, "gen1", parent.network, images=2 * B, self_supervision=name, twin="copy")
+    images, twins = fitted.inputs[0].chunk(2)
+    copies = TRANSFORMS[name].make(images).unflatten(0, (4, B))
+    which = [[t for t in range(4) if torch.equal(copies[t, i], twins[i])] for i in range(B)]
+    assert all(which)
+    assert {t for each in which for t in each} == ({0, 1, 2, 3} if name == "patch" else {1, 2, 3})
+    _, logits, _ = fitted.outputs[0]
+    distance = np.linalg.norm(logits[:B] - logits[B:], axis=1).mean()
+    assert fitted.losses["loss"] == pytest.approx(fitted.losses["kd"] + 0.1 * distance, rel=1e-4)
+
+
+def test_a_second_generation_learns_from_the_first_and_starts_from_it(plain, gen0):
+    still = {"learning_rate": 1e-30, "gen1_learning_rate": 1e-30, "weight_decay": 0.0}
+    first = Fitted(plain, "gen1", gen0.network, images=4 * B)
+    second = Fitted(plain, "gen2", first.network, images=2 * B, generations=2, **still)
+    assert second.stage.parents == ("gen1",)
+    assert torch.allclose(second.network.classifier.weight, first.network.classifier.weight, atol=1e-20)
+    assert not torch.allclose(second.network.classifier.weight, gen0.network.classifier.weight, atol=1e-6)
+    assert second.losses["kd"] == pytest.approx(
+        kd_by_hand(second.outputs[0][1][:B], first.outputs[-1][1], 4.0), rel=1e-4
+    )
 
 
 def test_gen1_with_simclr_and_with_distillation_alone(plain, gen0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from harness_skd import SKD, SkdOptions, stages
-from harness_skd.gen0 import quadrants, with_quadrants
-from harness_skd.gen1 import quarter_turns
 from harness_skd.losses import self_supervised, simclr, twin_distance
+from harness_skd.transforms import TRANSFORMS
+from harness_skd.twins import quarter_turns
 
 from harness.common.randomness import seeded
 from harness.contract.presets import resolve
@@ -57,13 +58,53 @@ def test_simclr_is_its_double_loop():
 def test_quadrants_come_row_by_row_and_keep_their_place():
     image = torch.tensor([[0.0, 1.0], [2.0, 3.0]]).repeat_interleave(4, 0).repeat_interleave(4, 1)  # (8, 8)
     images = torch.stack([image, image + 10]).unsqueeze(1)  # (2, 1, 8, 8)
-    crops = quadrants(images)
+    crops = TRANSFORMS["patch"].make(images)
     assert crops.shape == (8, 1, 8, 8)
     for place in range(4):
         for i in range(2):
             assert torch.equal(crops[place * 2 + i], torch.full((1, 8, 8), place + 10.0 * i))
-    assert torch.equal(with_quadrants(images)[:2], images)
-    assert torch.equal(with_quadrants(images)[2:], crops)
+    assert torch.equal(TRANSFORMS["patch"](images), torch.cat([images, crops]))
+
+
+@pytest.mark.parametrize("name", ["rotation", "flips", "colours", "jigsaw", "sizes"])
+def test_the_first_copy_is_the_image_and_the_others_differ(name):
+    images = torch.randn(3, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    transform = TRANSFORMS[name]
+    copies = transform(images)
+    assert len(copies) == transform.copies * 3 == transform.outputs * 3
+    copies = copies.unflatten(0, (transform.outputs, 3))
+    assert torch.equal(copies[0], images)
+    pairs = itertools.combinations(range(transform.outputs), 2)
+    assert not any(torch.equal(copies[a], copies[b]) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", ["rotation", "flips", "colours", "jigsaw"])
+def test_a_copy_has_the_pixels_of_its_image_in_other_places(name):
+    images = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    for copy in TRANSFORMS[name](images).unflatten(0, (-1, 2)):
+        assert torch.equal(copy.flatten(1).sort(dim=1).values, images.flatten(1).sort(dim=1).values)
+
+
+def test_flips_mirror_left_right_then_top_bottom_then_both():
+    images = torch.tensor([[0.0, 1.0], [2.0, 3.0]])[None, None]
+    flat = TRANSFORMS["flips"](images).flatten(1).tolist()
+    assert flat == [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]
+
+
+def test_no_tile_of_a_jigsaw_has_one_place_in_two_copies():
+    image = torch.arange(4.0).view(2, 2).repeat_interleave(3, 0).repeat_interleave(3, 1)[None, None]  # a number a tile
+    corners = TRANSFORMS["jigsaw"](image)[:, 0, ::5, ::5].flatten(1)  # (4, 4)
+    assert all(sorted(place) == [0, 1, 2, 3] for place in corners.T.tolist())
+    assert all(sorted(copy) == [0, 1, 2, 3] for copy in corners.tolist())
+
+
+def test_sizes_shrink_about_the_centre():
+    side, half = 32, 8
+    square = torch.zeros(1, 1, side, side)
+    square[:, :, half:-half, half:-half] = 1  # 16×16
+    for copy, scale in zip(TRANSFORMS["sizes"](square), (1.0, 0.85, 0.7, 0.55), strict=True):
+        assert float(copy.sum()) == pytest.approx((16 * scale) ** 2, rel=0.05)
+        assert torch.allclose(copy, copy.flip(1, 2), atol=1e-5)
 
 
 def test_an_asymmetric_image_meets_the_label_of_its_rotation(plain):
@@ -111,7 +152,7 @@ def test_each_stage_reads_the_options_that_decide_it_and_no_others():
     assert not reads(consistency="none")["gen1"] & {"beta", "beta_divisor", "twin", "simclr_temperature"}
     assert "alpha" not in reads(self_supervision="none")["gen0"]
     every = set().union(*(set().union(*reads(consistency=c).values()) for c in ("l2", "simclr", "none")))
-    assert every == set(SkdOptions.model_fields)
+    assert every == set(SkdOptions.model_fields) - {"generations"}  # which decides what stages there are
 
 
 def test_dropblocks_masks_decide_both_stages_and_its_counter_gen1_alone():
