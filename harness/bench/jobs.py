@@ -46,9 +46,9 @@ def stage_jobs(
             )
         parents = [done[name] for name in stage.parents]
         reads = options if stage.reads is None else stage.reads
-        if options.get("selection") == "best-val" and "selection" in reads and dataset.val is None:
+        if str(options.get("selection")).startswith("best-val") and "selection" in reads and dataset.val is None:
             raise HarnessError(
-                f"{entry.label}.selection = best-val, but {dataset.spec.name} has no validation classes "
+                f"{entry.label}.selection = {options['selection']}, but {dataset.spec.name} has no validation classes "
                 f"to select on: --set {entry.label}.selection=last"
             )
         identity = StageIdentity(

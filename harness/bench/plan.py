@@ -24,7 +24,7 @@ def validated(values: Mapping[str, Any]) -> BenchPlan:
         what = first["msg"].removeprefix("Value error, ")
         raise HarnessError(f"--{name} = {first['input']!r}: {what[0].lower()}{what[1:]}") from None
 
-    if plan.train_on == "trainval" and "best-val" in _selections(plan):
+    if plan.train_on == "trainval" and {"best-val", "best-val-loss"} & set(_selections(plan)):
         raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
     if plan.equivalent is not None and plan.baseline is None:
         raise HarnessError("--equivalent needs a row to be equivalent to: add --baseline ROW")

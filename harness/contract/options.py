@@ -31,8 +31,11 @@ class GradientOptions(MethodOptions):
     schedule: Literal["step", "cosine", "constant"] = Field("step", description="how the learning rate falls")
     decay_at: tuple[int, ...] = Field((45, 60, 75), description="epochs after which the step schedule decays")
     decay_factor: float = Field(0.1, gt=0, le=1, description="what the step schedule multiplies by")
-    selection: Literal["last", "best-val"] = Field(
+    selection: Literal["last", "best-val", "best-val-loss"] = Field(
         "last", description="which epoch's weights to keep: the last, or the best on validation episodes"
+    )
+    patience: int | None = Field(
+        None, gt=0, description="epochs without a better one after which training ends, where it selects on validation"
     )
 
     def recipe(self, prefix: str = "", **parts: Any) -> Recipe:
@@ -64,7 +67,9 @@ class GradientOptions(MethodOptions):
             else:
                 parts["schedule"] = cosine if kind == "cosine" else constant
         if "selection" not in parts:
-            parts["selection"] = Selection() if value("selection") == "best-val" else None
+            kind, patience = value("selection"), value("patience")
+            measure: Literal["accuracy", "loss"] = "loss" if kind == "best-val-loss" else "accuracy"
+            parts["selection"] = None if kind == "last" else Selection(patience=patience, measure=measure)
         if "batches" not in parts:
             if "batch_size" not in type(self).model_fields:
                 raise PluginError(f"{type(self).__name__} has no batch_size: hand batches=… to recipe()")

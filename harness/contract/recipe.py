@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.common.errors import PluginError
 from harness.contract.batches import Batches, ShuffledBatches
@@ -140,6 +140,7 @@ class Selection:
     n_episodes: int = 200
     patience: int | None = None  # epochs without a better one after which the training ends; None: it never does
     n_query: int = 15
+    measure: Literal["accuracy", "loss"] = "accuracy"  # the highest mean, or the lowest cross-entropy of the scores
 
 
 @dataclass(frozen=True)

@@ -107,5 +107,9 @@ class Trainer(Protocol):
             state: tensors, numbers, strings, and dicts, lists and tuples of them, as state dicts are.
         """
 
-    def validation_accuracy(self, network: Any, selection: Selection) -> float:
-        """Mean accuracy on validation episodes under the method's head, 0..1. HarnessError where there are none."""
+    def validation(self, network: Any, selection: Selection) -> float:
+        """What ``selection`` measures on validation episodes under the method's head: mean accuracy, 0..1, or loss.
+
+        Raises:
+            HarnessError: there are no validation classes.
+        """

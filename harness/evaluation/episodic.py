@@ -11,8 +11,7 @@ import torch
 
 from harness.common.randomness import torch_generator
 from harness.contract.learners import EpisodeBatch, EpisodicLearner
-from harness.evaluation.scoring import accuracies as accuracies_of
-from harness.evaluation.scoring import shuffled_queries, slices, support_labels
+from harness.evaluation.scoring import Measure, accuracies, shuffled_queries, slices, support_labels
 
 if TYPE_CHECKING:
     from harness.contract.episodes import Episodes
@@ -23,7 +22,11 @@ Autocast = Callable[[], AbstractContextManager[Any]]
 
 
 def score_episodic(
-    learner: EpisodicLearner, source: ViewSource, episodes: Episodes, autocast: Autocast = nullcontext
+    learner: EpisodicLearner,
+    source: ViewSource,
+    episodes: Episodes,
+    autocast: Autocast = nullcontext,
+    measure: Measure = accuracies,
 ) -> np.ndarray:
     """Accuracies (E,) float64 of a learner that classifies queries itself, supports in all views of ``source``.
 
@@ -35,7 +38,7 @@ def score_episodic(
     views = np.tile(np.arange(source.views), support.shape[1] // source.views)  # (S,)
     labels = support_labels(episodes, source.views, source.device)
     shape, names = source.split.images.shape[1:], source.split.class_names
-    accuracies = []
+    values = []
     most = EPISODIC_IMAGES * 32 * 32 // (shape[0] * shape[1])
     for part in slices(len(episodes), most // (support.shape[1] + query.shape[1])):
         n = len(query[part])
@@ -50,5 +53,5 @@ def score_episodic(
         with torch.enable_grad(), autocast():
             scores = learner.predict(batch)
         name = f"{type(learner).__name__}.predict()"
-        accuracies.append(accuracies_of(name, scores, query_labels[part], episodes))
-    return np.concatenate(accuracies)
+        values.append(measure(name, scores, query_labels[part], episodes))
+    return np.concatenate(values)

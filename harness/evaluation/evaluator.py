@@ -20,7 +20,7 @@ from harness.evaluation import cache
 from harness.evaluation.base import chosen_images, statistics
 from harness.evaluation.embed import NO_AUGMENTATION, Embedding, Progress, ViewSource, embed, silent, used_pairs
 from harness.evaluation.episodic import score_episodic
-from harness.evaluation.scoring import score, spread
+from harness.evaluation.scoring import Measure, accuracies, score, spread
 
 if TYPE_CHECKING:
     from harness.contract.data import Augmentation, Split
@@ -65,23 +65,41 @@ class Evaluator:
             PluginError: the learner is of neither kind, or returns what it must not.
             HarnessError: the head asks for statistics of base classes that are not there.
         """
+        return [
+            Score(
+                episode_set.spec,
+                episode_set.target,
+                episode_set.fingerprint,
+                values,
+                episode_set.classes,
+                self.split.n_classes,
+                feature_spread,
+            )
+            for episode_set, (values, feature_spread) in zip(
+                episodes, self.measured(episodes, head, accuracies), strict=True
+            )
+        ]
+
+    def measured(
+        self, episodes: Sequence[Episodes], head: LoadedHead | None, measure: Measure
+    ) -> list[tuple[np.ndarray, float | None]]:
+        """For each of ``episodes``: what ``measure`` takes of the scores, (E,), and the spread of the features."""
         if isinstance(self.learner, torch.nn.Module):
             self.learner.eval()
         episodic = isinstance(self.learner, EpisodicLearner)
         if isinstance(self.learner, Embedder) and not (head is None and episodic):
-            return self._score_with_head(episodes, head)
+            return self._measured_with_head(episodes, head, measure)
         if not episodic:
             raise PluginError(
                 f"{type(self.learner).__name__} can neither embed(images) nor predict(batch): see Embedder and "
                 "EpisodicLearner"
             )
         source = self._source(self.split, head.views if head else 1)
-        accuracies = [score_episodic(self.learner, source, episode_set, self.autocast) for episode_set in episodes]
-        return [
-            self._score(episode_set, values, None) for episode_set, values in zip(episodes, accuracies, strict=True)
-        ]
+        return [(score_episodic(self.learner, source, each, self.autocast, measure), None) for each in episodes]
 
-    def _score_with_head(self, episodes: Sequence[Episodes], head: LoadedHead | None) -> list[Score]:
+    def _measured_with_head(
+        self, episodes: Sequence[Episodes], head: LoadedHead | None, measure: Measure
+    ) -> list[tuple[np.ndarray, float | None]]:
         if head is None:
             name = type(self.learner).__name__
             raise PluginError(f"{name} embeds images, so its method needs a head to classify them")
@@ -93,20 +111,9 @@ class Evaluator:
         classify = head.classify(self._transformed_statistics(head, raw))
         transformed = Embedding(features, embedding.pairs)
         return [
-            self._score(episode_set, score(transformed, episode_set, head.views, classify), spread_of_features)
+            (score(transformed, episode_set, head.views, classify, measure), spread_of_features)
             for episode_set, spread_of_features in zip(episodes, spreads, strict=True)
         ]
-
-    def _score(self, episodes: Episodes, accuracies: np.ndarray, feature_spread: float | None) -> Score:
-        return Score(
-            episodes.spec,
-            episodes.target,
-            episodes.fingerprint,
-            accuracies,
-            episodes.classes,
-            self.split.n_classes,
-            feature_spread,
-        )
 
     # ── features ─────────────────────────────────────────────────────────────────────────────────
 

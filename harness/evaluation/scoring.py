@@ -7,7 +7,7 @@ exactly chance, whatever the order of classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from harness.contract.episodes import Episodes
     from harness.evaluation.embed import Embedding
     from harness.evaluation.heads import Classify
+
+# Takes what scored, scores (e, Q, n_way), labels (e, Q) and the episodes; returns a number an episode, (e,) float64.
+Measure = Callable[[str, Any, np.ndarray, "Episodes"], np.ndarray]
 
 CHUNK_BYTES = 2**25  # of gathered features: near the size of a processor's last cache …
 GPU_CHUNK_FACTOR = 32  # … which a GPU does not need, but fewer launches it does
@@ -38,8 +41,15 @@ def spread(embedding: Embedding, episodes: Episodes) -> float:
     return float((variance / length).sqrt().clamp(max=1)) if length > 0 else 0.0
 
 
-def score(embedding: Embedding, episodes: Episodes, views: int, classifier: Classify) -> np.ndarray:
-    """Accuracies (E,) float64 of a classifier on embedded and transformed images, ``views`` of each support image."""
+def score(
+    embedding: Embedding, episodes: Episodes, views: int, classifier: Classify, measure: Measure | None = None
+) -> np.ndarray:
+    """Accuracies (E,) float64 of a classifier on embedded and transformed images, ``views`` of each support image.
+
+    Args:
+        measure: what is taken of the scores in place of accuracies.
+    """
+    measure = measure or accuracies
     query, query_labels = shuffled_queries(episodes)
     query_rows = embedding.rows(query, 1).squeeze(2)  # (E, Q)
     support_rows = embedding.rows(episodes.support.reshape(len(episodes), -1), views)  # (E, n_way * k_shot, views)
@@ -51,7 +61,7 @@ def score(embedding: Embedding, episodes: Episodes, views: int, classifier: Clas
         support, queries = gather("support", support_rows[part]), gather("query", query_rows[part])
         scores = classifier(support, labels.expand(len(support), -1), queries, episodes.spec.n_way)
         name = f"the classifier {getattr(classifier, '__name__', classifier)}()"
-        done.append(accuracies(name, scores, query_labels[part], episodes))
+        done.append(measure(name, scores, query_labels[part], episodes))
     return np.concatenate(done)
 
 
@@ -94,13 +104,25 @@ def slices(n_episodes: int, step: int) -> Iterator[slice]:
 
 def accuracies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> np.ndarray:
     """(e,) float64 from scores (e, Q, n_way) and labels (e, Q)."""
+    scores = checked(name, scores, labels, episodes)
+    highest = scores == scores.amax(dim=2, keepdim=True)  # (e, Q, n_way)
+    hit = highest.gather(2, torch.from_numpy(labels).to(scores.device)[..., None]).squeeze(2)
+    return (hit.double() / highest.sum(dim=2)).mean(dim=1).cpu().numpy()
+
+
+def cross_entropies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> np.ndarray:
+    """(e,) float64, the mean over an episode's queries of -log softmax(scores)[label]; arguments as ``accuracies``."""
+    scores = checked(name, scores, labels, episodes).double()
+    right = torch.from_numpy(labels).to(scores.device)[..., None]
+    return -scores.log_softmax(dim=2).gather(2, right).mean(dim=(1, 2)).cpu().numpy()
+
+
+def checked(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> Tensor:
+    """``scores`` without gradients. Raises PluginError where they are no tensor (e, Q, n_way), or NaN."""
     expected = (*labels.shape, episodes.spec.n_way)
     if not isinstance(scores, Tensor) or scores.shape != expected:
         returned = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
         raise PluginError(f"{name} returned {returned}; scores must be a tensor (E, Q, n_way), here {expected}")
     if bool(scores.isnan().any()):
         raise PluginError(f"{name} returned scores that are NaN")
-    scores = scores.detach()
-    highest = scores == scores.amax(dim=2, keepdim=True)  # (e, Q, n_way)
-    hit = highest.gather(2, torch.from_numpy(labels).to(scores.device)[..., None]).squeeze(2)
-    return (hit.double() / highest.sum(dim=2)).mean(dim=1).cpu().numpy()
+    return scores.detach()

@@ -8,17 +8,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from harness.common.errors import HarnessError, PluginError, one_line
 from harness.contract.backbones import BackboneRequest
-from harness.contract.episodes import Episodes, EpisodeSpec
 from harness.contract.methods import BuildContext, FitContext
 from harness.contract.results import Score, StageFailure, StageResult
-from harness.episodes.plan import EpisodePlan
 from harness.evaluation.events import EmbeddingProgress
 from harness.execution.events import Note, OptionsRead, RanksNeeded
 from harness.execution.method import MethodAtWork
@@ -28,7 +24,9 @@ from harness.runs.records import TrainedRecord
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.data import Dataset, Split
+    from harness.contract.episodes import Episodes
     from harness.contract.recipe import Selection
+    from harness.evaluation.evaluator import Evaluator
     from harness.execution.job import ParentStage, StageJob
     from harness.hardware.hardware import Hardware
     from harness.training.trainer import Trainer
@@ -256,10 +254,13 @@ class Work:
         self, learner: Any, split: Split, episodes: Sequence[Episodes], keep_features: bool = False
     ) -> list[Score]:
         """A score for each of ``episodes`` under the job's head."""
+        head = self.catalogue.head(self.job.head) if self.job.head else None
+        return self._evaluator(learner, split, keep_features).scores(episodes, head)
+
+    def _evaluator(self, learner: Any, split: Split, keep_features: bool = False) -> Evaluator:
         from harness.evaluation.evaluator import Evaluator
 
-        head = self.job.head
-        evaluator = Evaluator(
+        return Evaluator(
             learner,
             split,
             augmentation=self.dataset.spec.augmentation,
@@ -270,23 +271,15 @@ class Work:
             features_cache=self.folder.embeddings if keep_features else None,
             progress=lambda done, total: self.emit(EmbeddingProgress(done, total)),
         )
-        return evaluator.scores(episodes, self.catalogue.head(head) if head else None)
 
     def validator(self) -> Callable[[Any, Selection], float] | None:
-        """What scores a network on validation episodes with the method's own head, whatever the test is asked to be."""
+        """What measures a network on the validation classes, with the method's own head, whatever the test's is."""
+        from harness.execution.validation import Validator
+
         val = self.dataset.val
         if val is None:
             return None
-        own_head = replace(self, job=replace(self.job, head=self.catalogue.method(self.job.method).head))
-
-        @cache  # only once it is needed: many a validation split is too small for episodes
-        def episodes(chosen: Selection) -> list[Episodes]:
-            smallest = int(np.bincount(val.labels, minlength=val.n_classes).min())
-            n_query = max(1, min(chosen.n_query, smallest - chosen.k_shot))
-            spec = EpisodeSpec(min(chosen.n_way, val.n_classes), chosen.k_shot, n_query)
-            return EpisodePlan((spec,), chosen.n_episodes, seed=0, targets=("closed",)).sample(val)
-
-        def validate(network: Any, selection: Selection) -> float:
-            return float(own_head.evaluate(network, val, episodes(selection))[0].accuracies.mean())
-
-        return validate
+        head = self.catalogue.method(self.job.method).head
+        return Validator(
+            val, lambda network: self._evaluator(network, val), self.catalogue.head(head) if head else None
+        )

@@ -93,7 +93,7 @@ class Mark:
     spec: EpisodeSpec | None = None  # the setting it is about; None: all
 
 
-History = Sequence[Mapping[str, float]]  # an epoch each: losses, images_per_second, val_accuracy where it selects
+History = Sequence[Mapping[str, float]]  # an epoch each: losses, speed, val_accuracy or val_loss where it selects
 
 
 @dataclass(frozen=True)

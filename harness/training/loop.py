@@ -65,9 +65,10 @@ class Training:
                 network.train()
                 metrics = self._train_epoch(fabric, wrapped, turns, epoch)
                 if self.recipe.selection is not None:
-                    accuracy = self.session.validation_accuracy(network.eval(), self.recipe.selection)
-                    metrics["val_accuracy"] = accuracy = fabric.broadcast(accuracy)
-                    best.offer(accuracy, network)
+                    measure = self.recipe.selection.measure
+                    value = fabric.broadcast(self.session.validation(network.eval(), self.recipe.selection))
+                    metrics[f"val_{measure}"] = value
+                    best.offer(-value if measure == "loss" else value, network)
                 self._keep(fabric, optimisers, best, epoch + 1, metrics)
                 if self._is_over(best):
                     break
@@ -114,7 +115,7 @@ class Training:
         self.network.load_state_dict(saved["network"])
         for name, optimiser in optimisers.items():
             optimiser.load_state_dict(saved["optimisers"][name])
-        best.accuracy, best.epochs_since, best.weights = saved["best"]
+        best.value, best.epochs_since, best.weights = saved["best"]
         return saved["epoch"]
 
     def _prepare(self, fabric: Fabric, optimisers: Optimisers, first: int) -> tuple[Any, list[Turn]]:
@@ -196,7 +197,7 @@ class Training:
                 "network": self.network.state_dict(),
                 "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
                 "epoch": epochs,
-                "best": (best.accuracy, best.epochs_since, best.weights),
+                "best": (best.value, best.epochs_since, best.weights),
             }
             self.session.save(self.phase, state)
         fabric.barrier()

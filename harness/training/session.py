@@ -34,7 +34,7 @@ class Session:
     seed: int
     folder: Path | None = None  # for checkpoints; None keeps none
     report: Callable[[TrainingProgress | EpochDone], None] = lambda event: None
-    validate: Callable[[Any, Selection], float] | None = None  # a network's mean accuracy on validation episodes
+    validate: Callable[[Any, Selection], float] | None = None  # a network's mean accuracy or loss on validation
     devices: int = 1
     done: Progress = field(default_factory=Progress)
 
@@ -59,8 +59,8 @@ class Session:
     def history(self) -> list[dict[str, float]]:
         return self.done.history
 
-    def validation_accuracy(self, network: Any, selection: Selection) -> float:
-        """Mean accuracy on validation episodes under the method's head, 0..1. HarnessError where there are none."""
+    def validation(self, network: Any, selection: Selection) -> float:
+        """What ``selection`` measures on validation episodes. HarnessError where there are no validation classes."""
         if self.validate is None:
             raise HarnessError(
                 f"selection = best-val, but {self.dataset.name} has no validation classes to select on: take 'last'"
@@ -75,7 +75,7 @@ class Session:
                 "context.options.recipe()"
             )
         if recipe.selection is not None and self.validate is None:
-            self.validation_accuracy(None, recipe.selection)  # says what is missing
+            self.validation(None, recipe.selection)  # says what is missing
         if self.devices > 1 and isinstance(loss, Mapping):
             raise HarnessError("losses that take turns are trained in one process: use --devices 1")
         batches = recipe.batches

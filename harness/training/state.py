@@ -33,13 +33,13 @@ class Progress:
 class Best:
     """The weights that did best on validation episodes so far."""
 
-    accuracy: float = -math.inf
+    value: float = -math.inf  # the accuracy, or minus the loss
     epochs_since: int = 0
     weights: dict[str, torch.Tensor] | None = None
 
-    def offer(self, accuracy: float, network: nn.Module) -> None:
-        if accuracy > self.accuracy:
-            self.accuracy = accuracy
+    def offer(self, value: float, network: nn.Module) -> None:
+        if value > self.value:
+            self.value = value
             self.epochs_since = 0
             self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
         else:

@@ -89,6 +89,19 @@ def test_a_tie_is_worth_its_share() -> None:
     assert accuracies(sample(), Head(), two_best) == pytest.approx(np.full(40, 0.5 / 2))
 
 
+def test_cross_entropies_are_those_of_a_loop_over_queries() -> None:
+    rng = np.random.default_rng(0)
+    episodes = sample(7)
+    _, labels = scoring.shuffled_queries(episodes)
+    scores = rng.normal(0, 3, (*labels.shape, episodes.spec.n_way))
+    expected = [
+        np.mean([-np.log(np.exp(row)[right] / np.exp(row).sum()) for row, right in zip(queries, answers, strict=True)])
+        for queries, answers in zip(scores, labels, strict=True)
+    ]
+    found = scoring.cross_entropies("scores", torch.from_numpy(scores), labels, episodes)
+    assert found == pytest.approx(np.array(expected), rel=1e-9)
+
+
 def test_query_order_gives_no_labels_away() -> None:
     def by_position(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> Tensor:
         labels = torch.arange(n_way).repeat_interleave(query.shape[1] // n_way)

@@ -34,7 +34,7 @@ WAY, SHOT, QUERY = 4, 2, 3
 class Fitted:
     """A network that was trained on a few episodes, and the features it gave on the way."""
 
-    def __init__(self, data, **values):
+    def __init__(self, data, validate=None, **values):
         values = {"train_way": WAY, "train_shot": SHOT, "train_query": QUERY, "schedule": "constant", **values}
         self.options = ProtoNetOptions(**values)
         (stage,) = stages(self.options)
@@ -43,7 +43,7 @@ class Fitted:
             self.network = stage.build(build)
         self.features = []
         self.network.register_forward_hook(lambda _, __, out: self.features.append(out.detach().double().numpy()))
-        self.trainer = Trainer(data.train, data.spec, HARDWARE, seed=1)
+        self.trainer = Trainer(data.train, data.spec, HARDWARE, seed=1, validate=validate)
         stage.fit(
             FitContext(**vars(build), train=data.train, val=None, parents=(), seed=0, trainer=self.trainer),
             self.network,
@@ -149,18 +149,49 @@ def test_without_learn2learn_the_catalogue_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("preset", "way", "shot", "epochs"),
-    [("paper", 30, 1, 200), ("paper-5-shot", 20, 5, 200), ("learn2learn", 30, 1, 250)],
+    ("preset", "way", "shot", "epochs", "halved_until", "kept"),
+    [
+        ("paper", 30, 1, 10_000, 400, ("best-val-loss", 200, 100)),
+        ("paper-5-shot", 20, 5, 10_000, 400, ("best-val-loss", 200, 100)),
+        ("learn2learn", 30, 1, 250, 240, ("last", None, 200)),
+    ],
 )
 @pytest.mark.parametrize("dataset", ["CIFAR-FS", "FC100", "miniImageNet", "tieredImageNet"])
-def test_presets_hold_the_published_values(preset, way, shot, epochs, dataset):
+def test_presets_hold_the_published_values(preset, way, shot, epochs, halved_until, kept, dataset):
     options = resolve(PROTONET, preset, dataset)
     assert (options.train_way, options.train_shot, options.train_query) == (way, shot, 15)
     assert (options.optimiser, options.learning_rate, options.decay_factor) == ("adam", 1e-3, 0.5)
     assert (options.epochs, options.episodes_per_epoch, options.weight_decay) == (epochs, 100, 0.0)
-    assert options.decay_at == tuple(range(20, epochs, 20))  # 20 epochs of 100 episodes: every 2,000
+    assert options.decay_at == tuple(range(20, halved_until + 1, 20))  # 20 epochs of 100 episodes: every 2,000
+    assert (options.selection, options.patience, options.selection_episodes) == kept
     assert PROTONET.head is not None
     assert str(PROTONET.head) == "nearest-centroid"
+
+
+@pytest.mark.parametrize(("preset", "shot"), [("paper", 1), ("paper-5-shot", 5)])
+def test_omniglot_is_trained_on_60_way_episodes_of_5_queries(preset, shot):
+    options = resolve(PROTONET, preset, "Omniglot")
+    assert (options.train_way, options.train_shot, options.train_query) == (60, shot, 5)
+
+
+def test_validation_has_the_shots_of_training(plain):
+    asked = []
+
+    def validate(network, selection):
+        asked.append((selection.n_way, selection.k_shot, selection.n_episodes, selection.measure, selection.patience))
+        return float(len(asked))  # a loss that rises: the first epoch stays the best
+
+    fitted = Fitted(
+        plain,
+        validate=validate,
+        epochs=9,
+        episodes_per_epoch=1,
+        selection="best-val-loss",
+        patience=2,
+        selection_episodes=7,
+    )
+    assert asked == [(5, SHOT, 7, "loss", 2)] * 3
+    assert [row["val_loss"] for row in fitted.trainer.history] == [1.0, 2.0, 3.0]
 
 
 def test_every_option_decides_the_stage():

@@ -34,7 +34,7 @@ def test_the_paper_preset_holds_the_published_schedule(dataset, epochs, decay):
 def test_each_stage_reads_the_options_that_decide_it_and_no_others():
     simple, *students = stages(RfsOptions(generations=2))
     common = {*TRAINING_READS, "dropblock_masks", "dropblock_counter"}
-    assert set(simple.reads) == common
+    assert set(simple.reads) == {*common, "label_smoothing"}
     for student in students:
         assert set(student.reads) == {*common, "ce_weight", "kd_weight", "temperature"}
 

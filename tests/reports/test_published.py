@@ -100,15 +100,15 @@ def protonet_verdicts(runs, dataset="miniImageNet", k_shot=1, backbone="conv4", 
 @pytest.mark.parametrize(
     ("k_shot", "options", "reasons"),
     [
-        (1, {}, "selection last, not early stopping on validation loss"),
-        (1, {"selection": "early stopping on validation loss"}, None),
+        (1, {}, "selection last, not best-val-loss"),
+        (1, {"selection": "best-val-loss"}, None),
         (
             1,
-            {"selection": "early stopping on validation loss", "train_on": "trainval"},
+            {"selection": "best-val-loss", "train_on": "trainval"},
             "trained on trainval, not train",
         ),
-        (5, {}, "train_way 30, not 20, train_shot 1, not 5, selection last, not early stopping on validation loss"),
-        (5, {"train_way": 20, "train_shot": 5, "selection": "early stopping on validation loss"}, None),
+        (5, {}, "train_way 30, not 20, train_shot 1, not 5, selection last, not best-val-loss"),
+        (5, {"train_way": 20, "train_shot": 5, "selection": "best-val-loss"}, None),
     ],
 )
 def test_the_numbers_of_prototypical_networks_have_the_conditions_of_their_paper(runs, k_shot, options, reasons):

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from harness.common.errors import HarnessError, PluginError
+from harness.contract.batches import ShuffledBatches
+from harness.contract.options import GradientOptions
 from harness.contract.recipe import Length, Recipe, Selection, WarmUp
 from harness.hardware.hardware import choose_hardware
 from harness.training.events import EpochDone
@@ -227,3 +229,20 @@ def test_training_ends_when_validation_has_not_improved_for_as_long_as_patience(
     trainer(tiny, tmp_path, validate=validate).run(again, cross_entropy, recipe)
     assert len(asked) == 4
     assert same(state(again), states[1])
+
+
+def test_the_epoch_of_the_lowest_validation_loss_is_kept(tiny, tmp_path):
+    losses, states = iter([1.5, 0.7, 0.9]), []
+
+    def validate(network, selection):
+        states.append(state(network))
+        return next(losses)
+
+    options = GradientOptions(epochs=3, selection="best-val-loss", patience=3)
+    recipe = options.recipe(optimiser=SHORT["optimiser"], batches=ShuffledBatches(64))
+    assert recipe.selection == Selection(patience=3, measure="loss")
+    network, loop = Net(), trainer(tiny, tmp_path, validate=validate)
+    loop.run(network, cross_entropy, recipe)
+    assert [row["val_loss"] for row in loop.history] == [1.5, 0.7, 0.9]
+    assert not any("val_accuracy" in row for row in loop.history)
+    assert same(state(network), states[1])

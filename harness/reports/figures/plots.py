@@ -204,7 +204,7 @@ def _losses(row: Row) -> list[str]:
     """The names of the losses in a row's history; none where it has a single epoch."""
     if max(map(len, row.history), default=0) < 2:
         return []
-    other = ("phase", "epoch", "images_per_second", "val_accuracy")
+    other = ("phase", "epoch", "images_per_second", "val_accuracy", "val_loss")
     return [
         name for name in dict.fromkeys(name for h in row.history for line in h for name in line) if name not in other
     ]

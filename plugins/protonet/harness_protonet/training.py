@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional as F
@@ -45,4 +46,8 @@ def fit(context: harness.FitContext, learner: Any) -> None:
         classifier.prototypes = support.unflatten(0, (episode.n_way, -1)).mean(1)  # (n_way, D)
         return {"loss": F.cross_entropy(classifier(query), episode.query_labels[0])}
 
-    context.trainer.run(learner, loss, options.recipe(batches=batches))
+    recipe = options.recipe(batches=batches)
+    if recipe.selection is not None:
+        shot, n_episodes = options.train_shot, options.selection_episodes
+        recipe = replace(recipe, selection=replace(recipe.selection, k_shot=shot, n_episodes=n_episodes))
+    context.trainer.run(learner, loss, recipe)
