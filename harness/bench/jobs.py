@@ -15,7 +15,7 @@ from harness.runs import StageIdentity
 if TYPE_CHECKING:
     from harness.bench.entries import Entry
     from harness.catalogue.catalogue import Catalogue
-    from harness.contract.data import Dataset, DatasetSpec
+    from harness.contract.data import Dataset, DatasetSpec, Strength
     from harness.contract.plan import BenchPlan
     from harness.episodes.plan import EpisodePlan
     from harness.execution.source import DataSource
@@ -59,7 +59,7 @@ def stage_jobs(
             parents=tuple(parent.key for parent in parents),
             data=dataset.train.fingerprint if dataset.train else "",
             validation=f"{dataset.val.fingerprint} {entry.method.head}" if dataset.val else None,
-            pixels=_pixels(dataset.spec),
+            pixels=_pixels(dataset.spec, plan.augment),
             backbone=entry.backbone,
             weights=_file_digest(weights) if weights else None,
             seed=seed,
@@ -81,6 +81,7 @@ def stage_jobs(
             source=source,
             protocol=protocol,
             machine=machine,
+            augment=plan.augment,
             head_versions=versions,
         )
         yield done[stage.name]
@@ -93,13 +94,13 @@ def _position(parents: Sequence[StageJob], earlier: Iterable[StageJob]) -> tuple
     return (depth, n_beside) if n_beside else (depth,)
 
 
-def _pixels(spec: DatasetSpec) -> Mapping[str, Any]:
+def _pixels(spec: DatasetSpec, augment: Strength) -> Mapping[str, Any]:
     return {
         "image_size": spec.image_size,
         "channels": spec.channels,
         "mean": list(spec.mean),
         "std": list(spec.std),
-        "augmentation": asdict(spec.augmentation),
+        "augmentation": asdict(spec.augmentation.at(augment)),
     }
 
 

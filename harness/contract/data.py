@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 SplitName = Literal["train", "val", "test"]
+Strength = Literal["none", "standard", "strong"]  # of what changes training images at random
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,23 @@ class Augmentation:
     jitter: float = 0.0  # brightness, contrast and saturation are each scaled by 1 ± up to this
     flip: bool = False  # mirrored left-right half of the time
     rotation_keeps_class: bool = True  # False where a rotated image is another class: no rotation self-supervision
+    crop_scale: float = 1.0  # smallest share of the area of a random crop that is enlarged to the image's size; 1: none
+    grey: float = 0.0  # probability that an image loses its colour, after the jitter
+
+    def at(self, strength: Strength) -> Augmentation:
+        """As it is, without any change, or stronger.
+
+        ``strong`` is close to what contrastive learning uses (Chen et al. 2020, arXiv:2002.05709, appendix A, without
+        blur and change of hue): enlarged crops of a third of the area and more in place of shifted ones, twice the
+        jitter up to 0.8, and a fifth of the images grey where colours are jittered. Flips stay as they are: where the
+        dataset has none, a mirrored image may be another class.
+        """
+        if strength == "none":
+            return Augmentation(rotation_keeps_class=self.rotation_keeps_class)
+        if strength == "strong":
+            jitter, grey = min(0.8, 2 * self.jitter), 0.2 if self.jitter else 0.0
+            return replace(self, crop_padding=0, crop_scale=0.35, jitter=jitter, grey=grey)
+        return self
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,9 @@ class BenchPlan(BaseModel):
         "train", description="train: the base classes alone; trainval: with validation's"
     )
     test_dataset: str | None = Field(None, description="test on the novel classes of another dataset")
+    augment: Literal["none", "standard", "strong"] = Field(
+        "standard", description="random changes of training images: none; standard: the dataset's; strong"
+    )
     score_on: Literal["test", "val"] = Field(
         "test", description="test: score on the novel classes; val: on validation's"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.runs import StageIdentity, score_key
 
 if TYPE_CHECKING:
+    from harness.contract.data import Strength
     from harness.contract.episodes import Episodes
     from harness.contract.heads import Head
     from harness.episodes.plan import EpisodePlan
@@ -47,6 +48,7 @@ class StageJob:
     source: DataSource
     protocol: EpisodePlan
     machine: HardwareRequest
+    augment: Strength = "standard"  # of the changes of training images
     head_versions: tuple[int, ...] = ()  # of what the head names
 
     def score_key(self, episodes: Episodes) -> str:

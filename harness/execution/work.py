@@ -145,9 +145,10 @@ class Work:
         if self.job.machine.devices > 1:
             self._set_rendezvous()
         seed = derive(self.job.seed, "fit", *self.job.position)
+        spec = self.dataset.spec
         trainer = Trainer(
             train,
-            self.dataset.spec,
+            replace(spec, augmentation=spec.augmentation.at(self.job.augment)),
             self.hardware,
             seed,
             self.folder.path,

@@ -5,6 +5,7 @@ Images come as uint8 (B, H, W, C), pixels 0..255, and leave as normalised float3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
@@ -20,6 +21,8 @@ LUMA = (0.2989, 0.587, 0.114)  # of red, green, blue, as torchvision weighs them
 
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
 
+ASPECT = 4 / 3  # of an enlarged crop, or its inverse, as in torchvision's RandomResizedCrop
+
 GROUP_PIXELS = 2**19  # that ``Augmenter.stream`` changes at once: 512 images of 32×32, a batch of 84×84
 
 
@@ -32,6 +35,10 @@ class Parameters:
     flips: torch.Tensor  # (B,) bool, mirrored left-right after the crop
     factors: torch.Tensor  # (B, 3) float32 of brightness, contrast, saturation; 1 leaves the image as it is
     order: torch.Tensor  # (B, 3) int64, a permutation of BRIGHTNESS, CONTRAST, SATURATION: which comes first
+    boxes: (
+        torch.Tensor
+    )  # (B, 4) float32, shares of the image: height and width of an enlarged crop, its upper left edge
+    greys: torch.Tensor  # (B,) bool, without colour after the jitter
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,7 +81,21 @@ class Augmenter:
             flips=uniform[:, 2] < 0.5 if chosen.flip else torch.zeros(n, dtype=torch.bool, device=device),
             factors=low + (high - low) * uniform[:, 3:6],
             order=uniform[:, 6:].argsort(1),
+            **self._draw_rarer(n, generator),
         )
+
+    def _draw_rarer(self, n: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """``boxes`` and ``greys``, which take numbers from the generator only where they are asked for."""
+        chosen, device = self.augmentation, generator.device
+        if chosen.crop_scale == 1 and not chosen.grey:
+            whole = torch.tensor([1.0, 1.0, 0.0, 0.0], device=device).expand(n, 4)
+            return {"boxes": whole, "greys": torch.zeros(n, dtype=torch.bool, device=device)}
+        uniform = torch.rand((n, 5), generator=generator, device=device)
+        area = chosen.crop_scale + (1 - chosen.crop_scale) * uniform[:, 0]
+        root_of_aspect = torch.exp((uniform[:, 1] - 0.5) * math.log(ASPECT))  # aspect from 3:4 to 4:3
+        sides = (area.sqrt()[:, None] * torch.stack([1 / root_of_aspect, root_of_aspect], dim=1)).clamp_max(1)
+        edges = (1 - sides) * uniform[:, 2:4]
+        return {"boxes": torch.cat([sides, edges], dim=1), "greys": uniform[:, 4] < chosen.grey}
 
     def apply(self, images: torch.Tensor, parameters: Parameters) -> torch.Tensor:
         """Changed and normalised images (B, C, H, W) float32 in channels_last, of images (B, H, W, C) uint8."""
@@ -82,10 +103,15 @@ class Augmenter:
         chosen = self.augmentation
         if chosen.crop_padding or chosen.flip:
             images = crop_and_flip(images, parameters.rows, parameters.cols, parameters.flips, chosen.crop_padding)
-        if not chosen.jitter:
+        if not chosen.jitter and chosen.crop_scale == 1 and not chosen.grey:
             return normalise(images, self._mean, self._std)
         planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        jitter_(planes, parameters.factors, parameters.order)
+        if chosen.crop_scale < 1:
+            planes = enlarge(planes, parameters.boxes)
+        if chosen.jitter:
+            jitter_(planes, parameters.factors, parameters.order)
+        if chosen.grey:
+            planes = torch.where(parameters.greys[:, None, None, None], greyscale(planes), planes)
         planes.sub_(self._mean[:, None, None]).div_(self._std[:, None, None])
         return planes.contiguous(memory_format=torch.channels_last)
 
@@ -145,6 +171,21 @@ def crop_and_flip(
     upright = _counting(height, line, images)[:, None] + _counting(width, 1, images)  # (H, W)
     pixels = torch.where(flips[:, None, None], upright.flip(1), upright) + corners[:, None, None]  # (B, H, W)
     return padded.view(-1, channels).index_select(0, pixels.view(-1)).view(images.shape)
+
+
+def enlarge(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Crops of the images, enlarged to their size: (B, C, H, W), bilinear.
+
+    Args:
+        images: (B, C, H, W) float32.
+        boxes: (B, 4), shares of the image: the crop's height and width, its upper and left edge.
+    """
+    height, width, top, left = boxes.unbind(dim=1)
+    zero = torch.zeros_like(height)
+    across, down = 2 * left + width - 1, 2 * top + height - 1  # the centre, from -1 to 1
+    matrix = torch.stack([torch.stack([width, zero, across], 1), torch.stack([zero, height, down], 1)], dim=1)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def _counting(n: int, step: int, like: torch.Tensor) -> torch.Tensor:

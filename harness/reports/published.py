@@ -107,6 +107,7 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
         *(["partial data"] if table.partial else []),
         *([f"tested on {table.test_dataset}"] if table.test_dataset else []),
         *(["budget"] if plan.budget else []),
+        *([f"augmentation {plan.augment}"] if plan.augment == "strong" else []),
         *(["another head"] if plan.classifier != "native" or plan.transform or plan.views else []),
     ]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.contract.data import Augmentation
-from harness.images.augment import Augmenter, Parameters, crop_and_flip, normalise
+from harness.images.augment import Augmenter, Parameters, crop_and_flip, enlarge, normalise
 from harness.images.rotations import rotate, rotations4
 
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
@@ -68,6 +68,51 @@ def test_jitter_stays_within_a_few_grey_levels_of_the_authors_uint8_transforms()
         for kind in parameters.order[i].tolist():
             image = JITTERS[kind](image, float(parameters.factors[i, kind]))
         assert float((changed[i] * 255 - image).abs().max()) < 6  # it truncates three times, by 1 before a factor
+
+
+def test_an_enlarged_crop_shows_its_part_of_a_ramp():
+    """On a plane of slope 1 bilinear sampling is exact: pixel j of the crop lies at its own place of the image."""
+    height, width = 16, 24
+    rows, columns = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    image = torch.stack([rows, columns])[None]
+    box = torch.tensor([[0.5, 0.25, 0.3, 0.6]])  # 8 rows from 4.8, 6 columns from 14.4
+    crop = enlarge(image, box)
+    down = 0.3 * height + (torch.arange(height) + 0.5) * 0.5 - 0.5
+    across = 0.6 * width + (torch.arange(width) + 0.5) * 0.25 - 0.5
+    torch.testing.assert_close(crop[0, 0], down[:, None].expand(height, width), rtol=0, atol=1e-4)
+    torch.testing.assert_close(crop[0, 1], across.expand(height, width), rtol=0, atol=1e-4)
+
+
+def test_strong_crops_keep_to_their_area_and_aspect_and_lie_within_the_image():
+    _, parameters = draw(EVERYTHING.at("strong"), 20_000)
+    height, width, top, left = parameters.boxes.unbind(dim=1)
+    assert 0.35 * 0.99 < float((height * width).min()) < 0.36
+    assert float((height * width).max()) > 0.95
+    aspect = width / height
+    assert 0.74 < float(aspect.min()) < 0.8
+    assert 1.25 < float(aspect.max()) < 1.34
+    assert float(torch.minimum(top, left).min()) >= 0
+    assert float(torch.maximum(top + height, left + width).max()) <= 1 + 1e-6
+    assert 0.18 < float(parameters.greys.float().mean()) < 0.22
+
+
+def test_grey_images_have_equal_channels_and_the_others_do_not():
+    images = some_images(40)
+    augmenter, parameters = draw(Augmentation(grey=0.5), len(images))
+    std, mean = torch.tensor(STD)[:, None, None], torch.tensor(MEAN)[:, None, None]
+    changed = augmenter.apply(images, parameters) * std + mean
+    equal = (changed - changed[:, :1]).abs().amax(dim=(1, 2, 3)) < 1e-5
+    assert 10 < int(parameters.greys.sum()) < 30
+    assert torch.equal(equal, parameters.greys)
+
+
+def test_strength_none_changes_nothing_and_letters_stay_letters():
+    letters = Augmentation(crop_padding=2, rotation_keeps_class=False)
+    assert letters.at("standard") == letters
+    assert letters.at("none") == Augmentation(rotation_keeps_class=False)
+    strong = letters.at("strong")
+    assert (strong.flip, strong.grey, strong.jitter, strong.rotation_keeps_class) == (False, 0.0, 0.0, False)
+    assert EVERYTHING.at("strong").jitter == 0.8
 
 
 @settings(max_examples=30, deadline=None)

@@ -44,6 +44,8 @@ def conditions(table: Table) -> list[str]:
     ]
     if plan.train_on != "train":
         lines.append("trained on the training and validation classes")
+    if plan.augment != "standard":
+        lines.append(f"augmentation of training images: {plan.augment}")
     if plan.budget:
         lines.append(f"budget: {plan.budget:,} images a stage")
     lines += _weights(table)
