@@ -180,7 +180,8 @@ def choose_head(plan: BenchPlan, method: MethodSpec, catalogue: Catalogue) -> He
     if method.head is None:
         return None
     head = method.head if plan.classifier == NATIVE else Head(plan.classifier, "l2", 1)
-    changes: dict[str, Any] = {"transform": plan.transform, "views": plan.views}
+    logits = plan.embed if not method.floor else None  # a floor has no base classes to tell apart
+    changes: dict[str, Any] = {"transform": plan.transform, "views": plan.views, "embed": logits}
     head = replace(head, **{name: value for name, value in changes.items() if value is not None})
     catalogue.head(head)  # all that it names is there
     return head

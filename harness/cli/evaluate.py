@@ -15,6 +15,7 @@ from harness.cli.plan_flags import plan_flags
     "classifier",
     "transform",
     "views",
+    "embed",
     "shots",
     "way",
     "queries",

@@ -19,9 +19,11 @@ class Head:
     classifier: str = "logistic"
     transform: str = "none"  # applied to features first, ``+`` between several: "l2", "centre+l2"
     views: int = 1  # copies of each support image: the image itself, then views - 1 random crops and flips
+    embed: Literal["features", "logits"] = "features"  # logits: what the learner's ``logits(images)`` says
 
     def __str__(self) -> str:
-        parts = [self.classifier, *([self.transform] if self.transform != "none" else [])]
+        logits = ["logits"] if self.embed == "logits" else []
+        parts = [self.classifier, *logits, *([self.transform] if self.transform != "none" else [])]
         return ", ".join([*parts, f"{self.views} views"] if self.views > 1 else parts)
 
 

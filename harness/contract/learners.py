@@ -32,7 +32,10 @@ class Learner(Protocol):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """A learner whose features are classified by a head: each image is embedded once, however many episodes."""
+    """A learner whose features are classified by a head: each image is embedded once, however many episodes.
+
+    One that classifies the base classes may also have ``logits(images)``, (N, n_classes), for heads that take these.
+    """
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, D) float32 of images (N, H, W, C) uint8, each independent of the others in the batch."""

@@ -59,6 +59,9 @@ class BenchPlan(BaseModel):
     classifier: str = Field(NATIVE, description="'native': each method's own head; else one classifier for all")
     transform: str | None = Field(None, description="feature transform of the head; default: the head's own")
     views: Whole | None = Field(None, gt=0, le=1000, description="copies of each support image; default: the head's")
+    embed: Literal["features", "logits"] = Field(
+        "features", description="what heads classify: features, or the logits of the base classes"
+    )
     baseline: str | None = Field(None, description="row that all others are compared with, as rfs/simple")
     equivalent: float | None = Field(
         None, gt=0, lt=100, description="accuracy points within which a row is practically equal to the baseline: 0.5"

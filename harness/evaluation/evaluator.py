@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from harness.evaluation import cache
 from harness.evaluation.base import chosen_images, statistics
 from harness.evaluation.embed import NO_AUGMENTATION, Embedding, Progress, ViewSource, embed, silent, used_pairs
 from harness.evaluation.episodic import score_episodic
+from harness.evaluation.logits import LogitsOf
 from harness.evaluation.scoring import Measure, accuracies, score, spread
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Evaluator:
         """For each of ``episodes``: what ``measure`` takes of the scores, (E,), and the spread of the features."""
         if isinstance(self.learner, torch.nn.Module):
             self.learner.eval()
+        if head is not None and head.head.embed == "logits" and not isinstance(self.learner, LogitsOf):
+            return replace(self, learner=LogitsOf(self.learner)).measured(episodes, head, measure)
         episodic = isinstance(self.learner, EpisodicLearner)
         if isinstance(self.learner, Embedder) and not (head is None and episodic):
             return self._measured_with_head(episodes, head, measure)
@@ -123,11 +126,15 @@ class Evaluator:
     def _embedded(self, source: ViewSource, pairs: np.ndarray) -> Embedding:
         """The features of pairs (M, 2) of an image and a view, from the cache where it has them."""
         return cache.load_or_compute(
-            self.features_cache / cache.file_name(source.split) if self.features_cache else None,
+            self._cache_file(source.split),
             lambda: cache.identity(self.learner, source, self.autocast),
             pairs,
             lambda missing: embed(self.learner, source, missing, self.autocast, self.progress),
         )
+
+    def _cache_file(self, split: Split, what: str = "") -> Path | None:
+        kind = "logits-" if isinstance(self.learner, LogitsOf) else ""
+        return self.features_cache / cache.file_name(split, what + kind) if self.features_cache else None
 
     def _raw_statistics(self, names: Sequence[BaseStatistic], head: LoadedHead) -> BaseStatistics:
         """Statistics of the base classes' raw features. The mean alone is kept as one row, not as all features."""
@@ -138,7 +145,7 @@ class Evaluator:
             return statistics(*self._base_features, names)
         pairs = chosen_images(source.split)
         mean = cache.load_or_compute(
-            self.features_cache / cache.file_name(source.split, "mean-of-") if self.features_cache else None,
+            self._cache_file(source.split, "mean-of-"),
             lambda: cache.identity(self.learner, source, self.autocast),
             pairs[:1],
             lambda _: embed(self.learner, source, pairs, self.autocast, self.progress).mean(dim=0, keepdim=True),

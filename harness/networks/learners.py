@@ -62,6 +62,10 @@ class ClassifierNetwork(FeatureNetwork):
         features = super().forward(images)
         return features, in_float32(self.classifier, features)
 
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (N, n_classes) float32 of images (N, H, W, C) uint8."""
+        return in_float32(self.classifier, self.embed(images))
+
 
 def in_float32(layer: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """``layer(inputs)`` outside any autocast: logits keep the digits that losses between logits compare.

@@ -108,7 +108,7 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
         *([f"tested on {table.test_dataset}"] if table.test_dataset else []),
         *(["budget"] if plan.budget else []),
         *([f"augmentation {plan.augment}"] if plan.augment == "strong" else []),
-        *(["another head"] if plan.classifier != "native" or plan.transform or plan.views else []),
+        *(["another head"] if _another_head(plan) else []),
     ]
 
     def given(row: Row) -> list[str]:
@@ -131,6 +131,10 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
         )
         for row in rows
     ]
+
+
+def _another_head(plan: BenchPlan) -> bool:
+    return plan.classifier != "native" or plan.embed != "features" or bool(plan.transform or plan.views)
 
 
 def numbers_beside(row: Row, spec: EpisodeSpec, dataset: str) -> list[Published]:
