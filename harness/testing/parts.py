@@ -83,13 +83,13 @@ def classifier_checks(spec: ClassifierSpec) -> Generator[Check, None, None]:
 
     yield tried("its spec is valid", lambda: validate(spec))
     classify: BatchedClassifier = spec.load()
-    n_way, k_shot, n_query = 4, 2, 3
+    n_way, k_shot, n_query, n_features = 4, 2, 3, 64
     generator = torch.Generator().manual_seed(0)
-    means = 4 * torch.randn(5, n_way, 8, generator=generator)  # (E, n_way, D)
+    means = 4 * torch.randn(5, n_way, n_features, generator=generator)  # (E, n_way, D)
     labels = torch.arange(n_way).repeat_interleave(k_shot).repeat(5, 1)  # (E, S)
     truth = torch.arange(n_way).repeat_interleave(n_query)  # (Q,)
-    support = means.repeat_interleave(k_shot, 1) + torch.randn(5, n_way * k_shot, 8, generator=generator)
-    query = means.repeat_interleave(n_query, 1) + torch.randn(5, n_way * n_query, 8, generator=generator)
+    support = means.repeat_interleave(k_shot, 1) + torch.randn(5, n_way * k_shot, n_features, generator=generator)
+    query = means.repeat_interleave(n_query, 1) + torch.randn(5, n_way * n_query, n_features, generator=generator)
     before = support.clone(), labels.clone(), query.clone()
     scores = classify(support, labels, query, n_way).clone()
     fits = scores.shape == (5, n_way * n_query, n_way) and bool(scores.isfinite().all())

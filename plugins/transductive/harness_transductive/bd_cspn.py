@@ -1,0 +1,44 @@
+"""BD-CSPN: class means with two biases taken off, that of few supports and that of supports against queries.
+
+Source: Liu, Song & Qin 2020, arXiv:1911.10713, section 3.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness_transductive.features import in_chunks, means, members, unit
+
+
+@in_chunks
+def bd_cspn(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, *, sharpness: float = 10.0) -> Tensor:
+    """Scores (E, Q, n_way): cosine similarities of shifted queries to rectified class means.
+
+    Args:
+        support: (E, S, D).
+        support_labels: (E, S), 0..n_way-1.
+        query: (E, Q, D).
+        sharpness: ε, by which similarities are multiplied before they become weights.
+    """
+    query = shifted(support, query)
+    similarity, of_class = assigned(support, support_labels, query, n_way)
+    weights = (sharpness * similarity).masked_fill(of_class == 0, -torch.inf).softmax(dim=2)
+    rectified = weights @ torch.cat([support, query], dim=1)  # (E, n_way, D)
+    return unit(query) @ unit(rectified).transpose(1, 2)
+
+
+def shifted(support: Tensor, query: Tensor) -> Tensor:
+    """Queries (E, Q, D) moved so that their mean is the supports'."""
+    return query + support.mean(dim=1, keepdim=True) - query.mean(dim=1, keepdim=True)
+
+
+def assigned(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> tuple[Tensor, Tensor]:
+    """Cosine similarities of all images to the class means, and ``members`` with each query's nearest class.
+
+    Both are (E, n_way, S + Q).
+    """
+    prototypes = means(members(support_labels, n_way, support.dtype)) @ support
+    similarity = unit(prototypes) @ unit(torch.cat([support, query], dim=1)).transpose(1, 2)
+    nearest = similarity[:, :, support.shape[1] :].argmax(dim=1)  # (E, Q)
+    return similarity, members(torch.cat([support_labels, nearest], dim=1), n_way, support.dtype)
