@@ -46,7 +46,7 @@ def fit(context: harness.FitContext, learner: Any) -> None:
     def loss(networks: Any, batch: harness.Batch) -> dict[str, torch.Tensor]:
         kept = networks["kept"](batch.images).chunk(2)  # (B, projection) in each view
         other = networks["peer"](batch.images).chunk(2)
-        contrastive = nt_xent(*kept, options.temperature) + nt_xent(*other, options.temperature)
+        contrastive = sum(nt_xent(one[0], one[1], options.temperature) for one in (kept, other))
         kd = similarity_distillation(kept, other, options.kd_temperature)
         kd = kd + similarity_distillation(other, kept, options.kd_temperature)
         return {"loss": contrastive + options.kd_weight * kd, "contrastive": contrastive, "kd": kd}

@@ -77,8 +77,17 @@ def fit(context: harness.FitContext, learner: Any) -> None:
 
 
 # Two processor cores have no time for 1,000 epochs: Adam on smaller batches, and views that show more of an image.
-QUICK_CONTRASTIVE: dict[str, Any] = {**QUICK, "batch_size": 128, "warm_up": 0.0, "learning_rate": 0.001, "smallest_crop": 0.2}
-QUICK_CONTRASTIVE_PER_DATASET: dict[str, dict[str, Any]] = {**QUICK_PER_DATASET, "glyphs": {"images": 80_000, "smallest_crop": 0.5}}
+QUICK_CONTRASTIVE: dict[str, Any] = {
+    **QUICK,
+    "batch_size": 128,
+    "warm_up": 0.0,
+    "learning_rate": 0.001,
+    "smallest_crop": 0.2,
+}
+QUICK_CONTRASTIVE_PER_DATASET: dict[str, dict[str, Any]] = {
+    **QUICK_PER_DATASET,
+    "glyphs": {"images": 80_000, "smallest_crop": 0.5},
+}
 
 SIMCLR = harness.MethodSpec(
     name="simclr",
