@@ -14,7 +14,7 @@ from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.methods import MethodSpec, deciding
 from harness.contract.names import MethodReference, OptionName
-from harness.contract.plan import NATIVE, BenchPlan
+from harness.contract.plan import ALL_METHODS, DEFAULT_METHODS, NATIVE, BenchPlan
 from harness.contract.presets import find_preset, resolve
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _shown(value: Any) -> str:
 
 
 def _requested_methods(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str, MethodSpec, str]]:
-    names = plan.methods or tuple(sorted(name for name, method in catalogue.methods.items() if not method.floor))
+    names = _method_names(plan, catalogue)
     floors = [name for name, method in catalogue.methods.items() if method.floor and plan.floors]
     asked: dict[str, tuple[str, MethodSpec, str]] = {}
     for text in (*(floor for floor in floors if floor not in plan.methods), *names):
@@ -136,6 +136,19 @@ def _requested_methods(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str,
             find_preset(method, reference.preset)
         asked[label] = (label, method, reference.preset or _usable_preset(plan, method))
     return list(asked.values())
+
+
+def _method_names(plan: BenchPlan, catalogue: Catalogue) -> Sequence[str]:
+    """Those of the plan, of which ``all`` is every installed one; where it names none, the default ones."""
+    installed = sorted(name for name, method in catalogue.methods.items() if not method.floor)
+    if not plan.methods:
+        return [name for name in installed if name in DEFAULT_METHODS] or installed
+    if ALL_METHODS not in plan.methods:
+        return plan.methods
+    named = [MethodReference.parse(text).label for text in plan.methods]
+    others = [name for name in installed if name not in named]
+    i = plan.methods.index(ALL_METHODS)
+    return [*plan.methods[:i], *others, *plan.methods[i + 1 :]]
 
 
 def _usable_preset(plan: BenchPlan, method: MethodSpec) -> str:

@@ -25,7 +25,7 @@ def bench(
 ) -> int:
     """Train and score methods on identical splits and episodes, and print a markdown comparison table.
 
-    Without arguments: all installed methods and two floors, quick preset, on the embedded dataset glyphs. What the
+    Without arguments: skd, rfs, protonet and two floors, quick preset, on the embedded dataset glyphs. What the
     output folder already holds is not done again; a bench that was killed goes on where it stopped.
     """
     from harness.bench.bench import bench as run

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MOST_NUMBERS = 10_000  # that one flag may name
 EMBEDDED_DATASET = "glyphs"
+DEFAULT_METHODS = ("protonet", "rfs", "skd")  # of a bench that names none; all installed ones where none of these is
+ALL_METHODS = "all"
 NATIVE = "native"
 PRETRAINED = "pretrained"  # in place of a file of weights: those that the backbone's library has on this machine
 MOST_EPISODES = 1_000_000  # of each kind: more than any question needs, and their indices fit into memory
@@ -36,7 +38,7 @@ class BenchPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     methods: tuple[str, ...] = Field(
-        (), description="methods to compare, by commas: NAME, NAME:PRESET or LABEL=NAME:PRESET"
+        (), description="methods to compare, by commas: NAME, NAME:PRESET, LABEL=NAME:PRESET, or all"
     )
     floors: bool = Field(True, description="add rows for raw pixels and for an untrained backbone")
     dataset: Annotated[tuple[str, ...], AfterValidator(_different)] = Field(
