@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from harness.common.randomness import seeded
 from harness.contract.backbones import BackboneRequest
-from harness.contract.data import Dataset
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.methods import BuildContext, FitContext, MethodSpec
 from harness.episodes.sampler import sample_episodes
@@ -18,6 +16,11 @@ from harness.evaluation.evaluator import Evaluator
 from harness.hardware.hardware import choose_hardware
 from harness.networks.backbones import SPECS
 from harness.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.contract.data import Dataset
 
 HARDWARE = choose_hardware("cpu", "32", 1)
 BUILD = {spec.name: spec.build for spec in SPECS}

@@ -73,8 +73,9 @@ def test_the_gradient_is_that_of_finite_differences(plain):
 
 
 def test_the_loss_is_the_cross_entropy_of_whether_a_pair_is_of_one_class(plain):
-    from harness.common.randomness import numpy_generator
     from harness_metric.siamese_network import PairBatches
+
+    from harness.common.randomness import numpy_generator
 
     made = fitted(SIAMESE, plain, images=16, batch_pairs=8, learning_rate=1e-12, **SMALL)
     units = made.outputs[0].numpy()

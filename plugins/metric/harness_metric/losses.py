@@ -1,4 +1,4 @@
-"""The losses of metric learning, by name: pytorch-metric-learning's, with what their papers add, and the centre loss."""
+"""The losses of metric learning, by name: pytorch-metric-learning's, with what their papers add, and centres."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_metric_learning import losses, miners, regularizers
+from pytorch_metric_learning import distances, losses, miners, regularizers
 from torch import nn
 from torch.nn import functional as F
 
@@ -28,7 +28,9 @@ def criterion(options: MetricOptions, n_features: int, n_classes: int) -> nn.Mod
             return Mined(losses.TripletMarginLoss(margin=margin or 0.2), miner)
         case "n-pairs":
             return losses.NPairsLoss(
-                embedding_regularizer=regularizers.LpRegularizer(p=2, power=2), embedding_reg_weight=options.norm_weight
+                distance=distances.DotProductSimilarity(normalize_embeddings=False),  # the paper's, not the library's
+                embedding_regularizer=regularizers.LpRegularizer(p=2, power=2),
+                embedding_reg_weight=options.norm_weight,
             )
         case "angular":
             return Normalised(losses.AngularLoss(alpha=margin or 45))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from harness import FeatureNetwork, ShuffledBatches
 from harness_metric.losses import criterion
 from harness_metric.pretraining import OF_PAIRS, MetricOptions
 
 if TYPE_CHECKING:
+    import torch
+
     from harness import Batch, Batches, BuildContext, Split
 
 
@@ -61,5 +62,3 @@ class ClassBalancedBatches:
                     for label, count in zip(chosen, counts, strict=True)
                 ]
             )
-
-

@@ -32,6 +32,8 @@ OF_PAIRS = LOSSES[:4]  # set images of a batch against each other: it has severa
 class MetricOptions(harness.TrainingOptions):
     """Options of pre-training with a loss of metric learning."""
 
+    optimiser: Literal["sgd", "adam"] = Field("adam", description="SGD with Nesterov-free momentum, or Adam")
+    learning_rate: float = Field(3e-3, gt=0, description="initial learning rate")
     loss: Loss = Field("arcface", description="the loss that features are trained with")
     margin: float | None = Field(
         None, gt=0, description="the loss's margin: distance, angle in degrees or factor; none: its usual one"
@@ -76,9 +78,7 @@ METRIC = harness.MethodSpec(
     head=harness.Head("nearest-centroid", transform="l2"),
     check=check,
     presets={
-        "quick": harness.Preset(
-            "minutes on two CPU cores, counted in images seen, ArcFace", QUICK, QUICK_PER_DATASET
-        ),
+        "quick": harness.Preset("minutes on two CPU cores, counted in images seen, ArcFace", QUICK, QUICK_PER_DATASET),
         "long": harness.Preset("90 epochs on a ResNet-12, ArcFace", backbone="resnet12"),
     },
 )
