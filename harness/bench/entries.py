@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.methods import Preset
     from harness.contract.options import MethodOptions
+
+
+VARIED = re.compile(r"(\d+)\.\.(\d+),(\d+)\.\.(\d+)")
 
 
 @dataclass(frozen=True)
@@ -201,4 +205,11 @@ def choose_head(plan: BenchPlan, method: MethodSpec, catalogue: Catalogue) -> He
 
 
 def episode_specs(plan: BenchPlan) -> Sequence[EpisodeSpec]:
-    return [EpisodeSpec(way, shot, plan.queries) for way in plan.way for shot in plan.shots]
+    """What an episode of each setting looks like. HarnessError: ``varied`` says no way and shot."""
+    if plan.varied is None:
+        return [EpisodeSpec(way, shot, plan.queries) for way in plan.way for shot in plan.shots]
+    bounds = VARIED.fullmatch(plan.varied.replace(" ", ""))
+    if bounds is None:
+        raise HarnessError(f"--varied {plan.varied!r}: say the bounds of way and shot, as 5..20,1..10")
+    least_way, most_way, least_shot, most_shot = map(int, bounds.groups())
+    return [EpisodeSpec(most_way, most_shot, plan.queries, 0.0, least_way, least_shot)]

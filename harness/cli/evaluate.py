@@ -18,6 +18,7 @@ from harness.cli.plan_flags import plan_flags
     "embed",
     "shots",
     "way",
+    "varied",
     "queries",
     "episodes",
     "episode_seed",

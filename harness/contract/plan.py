@@ -52,6 +52,9 @@ class BenchPlan(BaseModel):
     )
     shots: Numbers = Field((1, 5), description="support images a class, k_shot")
     way: Numbers = Field((5,), description="classes an episode, n_way")
+    varied: str | None = Field(
+        None, description="in place of --way and --shots: both drawn anew for each episode, WAY,SHOT as 5..20,1..10"
+    )
     queries: Whole = Field(15, gt=0, description="query images a class, n_query")
     episodes: Whole = Field(600, gt=1, le=MOST_EPISODES, description="test episodes of each kind")
     episode_seed: Seed = Field(0, description="seed of the test episodes and support views")

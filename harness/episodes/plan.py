@@ -23,7 +23,7 @@ class EpisodePlan:
 
     def with_unbalanced(self) -> EpisodePlan:
         """And as many episodes with unbalanced queries: balanced ones flatter what looks at all queries at once."""
-        unbalanced = tuple(replace(spec, dirichlet=UNBALANCED) for spec in self.specs)
+        unbalanced = tuple(replace(spec, dirichlet=UNBALANCED) for spec in self.specs if not spec.varied)
         return replace(self, specs=(*self.specs, *unbalanced))
 
     def sample(self, split: Split) -> list[Episodes]:
@@ -34,5 +34,6 @@ class EpisodePlan:
             sample_episodes(split, spec, self.n_episodes, self.seed, target)
             for target in self.targets
             for spec in self.specs
+            if target == "closed" or not spec.varied  # what differs in difficulty has no intervals but the closed one
         ]
         return [episodes for episodes in sampled if episodes.target == "closed" or len(episodes) > 1]

@@ -29,6 +29,8 @@ def sample_episodes(split: Split, spec: EpisodeSpec, n_episodes: int, seed: int,
         HarnessError: the split has too few classes, or a class too few images, for one episode.
     """
     _check(split, spec, n_episodes)
+    if spec.varied and (target == "open" or spec.dirichlet):
+        raise HarnessError(f"{spec}: episodes whose way and shot are drawn are closed, with balanced queries")
     order = np.argsort(split.labels, kind="stable")  # (N,) images, class after class
     sizes = np.bincount(split.labels, minlength=split.n_classes)  # (n_classes,)
     draw = _closed if target == "closed" else _open
@@ -36,7 +38,20 @@ def sample_episodes(split: Split, spec: EpisodeSpec, n_episodes: int, seed: int,
     digest = hashlib.sha256(f"{spec!r};{target};{split.fingerprint};".encode())
     for array in (classes, support, query, *(() if counts is None else (counts,))):
         digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
-    return Episodes(spec, classes, support, query, target, digest.hexdigest(), counts)
+    if not spec.varied:
+        return Episodes(spec, classes, support, query, target, digest.hexdigest(), counts)
+    shapes = _shapes(spec, n_episodes, seed)
+    digest.update(np.ascontiguousarray(shapes, dtype="<i8").tobytes())
+    return Episodes(spec, classes, support, query, target, digest.hexdigest(), shapes=shapes)
+
+
+def _shapes(spec: EpisodeSpec, n_episodes: int, seed: int) -> np.ndarray:
+    """Way and shot of each episode, (E, 2) int64, both even over their range. That of episode i depends on i alone."""
+    drawn = [
+        choices.start + (numpy_generator(seed, purpose).random(n_episodes) * len(choices)).astype(np.int64)
+        for purpose, choices in (("way", spec.ways), ("shot", spec.shots))
+    ]
+    return np.stack(drawn, axis=1)
 
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]  # classes, support, query, query_counts
@@ -49,9 +64,13 @@ def _check(split: Split, spec: EpisodeSpec, n_episodes: int) -> None:
         ("n_query", spec.n_query, 1),
         ("n_episodes", n_episodes, 1),
         ("dirichlet", spec.dirichlet, 0),
+        ("the lowest n_way", spec.ways.start, 2),
+        ("the lowest k_shot", spec.shots.start, 1),
     ):
         if not value >= least:
             raise HarnessError(f"{name} is {value}; it must be at least {least}")
+    if not (spec.ways and spec.shots):
+        raise HarnessError(f"{spec}: the lowest way and shot are at most the highest")
     if spec.n_way > split.n_classes:
         raise HarnessError(
             f"{spec} needs {spec.n_way} classes, but the {split.name} split has {split.n_classes}: "

@@ -84,11 +84,29 @@ class Evaluator:
     def measured(
         self, episodes: Sequence[Episodes], head: LoadedHead | None, measure: Measure
     ) -> list[tuple[np.ndarray, float | None]]:
-        """For each of ``episodes``: what ``measure`` takes of the scores, (E,), and the spread of the features."""
+        """For each of ``episodes``: what ``measure`` takes of the scores, (E,), and the spread of the features.
+
+        Episodes of several shapes are scored shape by shape, all of a shape at once.
+        """
+        parts = [episode_set.parts() for episode_set in episodes]
+        results = iter(self._measured([part for of_a_set in parts for _, part in of_a_set], head, measure))
+        joined = []
+        for episode_set, of_a_set in zip(episodes, parts, strict=True):
+            values, spreads = np.empty(len(episode_set)), []
+            for which, _ in of_a_set:
+                values[which], feature_spread = next(results)
+                spreads.append(feature_spread)
+            joined.append((values, max((value for value in spreads if value is not None), default=None)))
+        return joined
+
+    def _measured(
+        self, episodes: Sequence[Episodes], head: LoadedHead | None, measure: Measure
+    ) -> list[tuple[np.ndarray, float | None]]:
+        """As ``measured``, of episodes of one shape each."""
         if isinstance(self.learner, torch.nn.Module):
             self.learner.eval()
         if head is not None and head.head.embed == "logits" and not isinstance(self.learner, LogitsOf):
-            return replace(self, learner=LogitsOf(self.learner)).measured(episodes, head, measure)
+            return replace(self, learner=LogitsOf(self.learner))._measured(episodes, head, measure)
         episodic = isinstance(self.learner, EpisodicLearner)
         if isinstance(self.learner, Embedder) and not (head is None and episodic):
             return self._measured_with_head(episodes, head, measure)

@@ -45,7 +45,7 @@ def _mark_alike_features(measured: Sequence[Measured], seeds: Sequence[int]) -> 
 
 
 def _mark_at_chance(spec: EpisodeSpec, measured: Measured, seeds: Sequence[int]) -> Mark | None:
-    chance = 1 / spec.n_way
+    chance = spec.chance
     pooled = interval("closed", measured.accuracies, measured.classes, measured.n_classes)
     by_seed = dict(zip(seeds, map(closed_interval, measured.accuracies), strict=True))
     low = {seed: estimate for seed, estimate in by_seed.items() if _reaches_down_to(estimate, chance)}

@@ -143,7 +143,7 @@ def numbers_beside(row: Row, spec: EpisodeSpec, dataset: str) -> list[Published]
     numbers = [
         number
         for number in published_numbers()
-        if number.dataset == dataset and fnmatchcase(name, number.row) and not spec.dirichlet
+        if number.dataset == dataset and fnmatchcase(name, number.row) and not spec.dirichlet and not spec.varied
         if (number.spec.n_way, number.spec.k_shot) == setting
     ]
     return [number for number in numbers if number.backbone == row.backbone] or numbers

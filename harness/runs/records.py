@@ -46,13 +46,15 @@ class EpisodesRecord(_Frozen):
     k_shot: int = Field(description="support images a class")
     n_query: int = Field(description="query images a class; their mean number where they are unbalanced")
     dirichlet: float = Field(description="concentration of the class proportions among the queries; 0: balanced")
+    least_way: int = Field(0, description="where way is drawn for each episode, from this to n_way; 0: it is n_way")
+    least_shot: int = Field(0, description="where shot is drawn for each episode, from this to k_shot; 0: it is k_shot")
     target: Literal["closed", "open"] = Field(description="drawn with replacement of images, or no image twice")
     n: int = Field(description="how many episodes there are")
     fingerprint: str = Field(description="sha256 over the spec, the indices and the split's fingerprint")
 
     @property
     def spec(self) -> EpisodeSpec:
-        return EpisodeSpec(self.n_way, self.k_shot, self.n_query, self.dirichlet)
+        return EpisodeSpec(self.n_way, self.k_shot, self.n_query, self.dirichlet, self.least_way, self.least_shot)
 
 
 class StageRecord(_Frozen):

@@ -65,6 +65,7 @@ def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
         "k_shot": spec.k_shot,
         "n_query": spec.n_query,
         "dirichlet": spec.dirichlet,
+        **({"least_way": spec.least_way, "least_shot": spec.least_shot} if spec.varied else {}),
         "interval": name,
         "accuracy": interval.mean,
         "half_width": interval.half_width,
