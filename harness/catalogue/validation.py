@@ -11,8 +11,10 @@ from harness.contract.methods import MethodSpec, Stage
 
 def validate(spec: Any) -> None:
     """Raises PluginError where a spec breaks the contract in a way that shows without running it."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", spec.name):
-        raise PluginError(f"the name {spec.name!r} may hold letters, digits, '.', '_' and '-' only")
+    signs = "._+-" if isinstance(spec, MethodSpec) else "._-"  # a + is between the transforms of a head
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9{signs}]*", spec.name):
+        named = ", ".join(map(repr, signs[:-1]))
+        raise PluginError(f"the name {spec.name!r} may hold letters, digits, {named} and '-' only")
     if isinstance(spec, MethodSpec):
         _validate_method(spec)
 

@@ -129,6 +129,13 @@ def test_the_same_name_may_be_a_method_and_a_classifier():
     assert catalogue.method("cosine").name == catalogue.classifier("cosine").name
 
 
+def test_a_method_may_hold_a_plus_where_between_transforms_it_means_a_chain():
+    plugin = offering(harness_methods=[a_method("baseline++")])
+    assert list(Catalogue([("one", plugin)]).methods) == ["baseline++"]
+    chained = harness.TransformSpec("centre+l2", "two", lambda: None)
+    assert "may hold letters, digits, '.', '_' and '-' only" in reason(offering(harness_transforms=[chained]))
+
+
 def test_an_unknown_name_comes_with_a_suggestion_and_with_what_is_there():
     catalogue = Catalogue([("one", offering(harness_methods=[a_method("protonet"), a_method("skd")]))])
     with pytest.raises(UnknownName) as caught:
