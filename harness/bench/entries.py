@@ -79,6 +79,13 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
     for each in asked:
         label, method, preset = each
         backbone, weights = _start(plan, each, asked, given)
+        if method.needs_weights and weights is None:
+            if not plan.methods:  # all methods, that is all that can run
+                continue
+            raise HarnessError(
+                f"{label} learns nothing itself, so its backbone must be given weights: --weights {label}=FILE, or "
+                "--backbone timm:resnet18 --weights pretrained"
+            )
         head = choose_head(plan, method, catalogue)
         transductive = method.transductive or (head is not None and catalogue.classifier(head.classifier).transductive)
         for name, values in combinations(label, swept[label]):

@@ -99,4 +99,5 @@ class MethodSpec:
     transductive: bool = False
     floor: bool = False  # a baseline without training, for what chance and raw pixels give
     uses_backbone: bool = True
+    needs_weights: bool = False  # learns nothing itself: its backbone must be given weights, by --weights or its preset
     check: Callable[[Any, Dataset], str | None] | None = None  # (options, data without its test split) → what is wrong

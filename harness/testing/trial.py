@@ -14,6 +14,8 @@ import torch
 
 from harness.bench.bench import bench
 from harness.catalogue.catalogue import Catalogue
+from harness.common.randomness import seeded
+from harness.contract.backbones import BackboneRequest
 from harness.contract.hooks import hookimpl
 from harness.contract.plan import BenchPlan
 from harness.contract.results import StageFailure, StageResult
@@ -78,7 +80,8 @@ class Trial:
             for claim, problem in self._probe.claims.items():
                 yield tried(claim, lambda problem=problem: first(self._check_learners(problem)))  # type: ignore[misc]
             yield tried("the same seed gives the same weights, interrupted too", lambda: first(self._interrupted()))
-            yield tried("another seed gives other weights", lambda: first(self._other_seed()))
+            if not self._spec.needs_weights:  # what is given is the same whatever the seed
+                yield tried("another seed gives other weights", lambda: first(self._other_seed()))
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────
 
@@ -108,6 +111,7 @@ class Trial:
             precision="32",
             threads=1,
             budget=IMAGES,
+            weights=self._given_weights() if self._spec.needs_weights else None,
             set={f"{self._spec.name}.{option}": value for option, value in self._options.items()},
         )
         executor = _Executor(self._catalogue, interrupt)
@@ -123,6 +127,18 @@ class Trial:
     _jobs: Sequence[StageJob] = ()
     _reads: Mapping[str, frozenset[str]] = {}
     _details = ""
+
+    def _given_weights(self) -> str:
+        """A file of weights for the backbone of the trial."""
+        from safetensors.torch import save_file
+
+        path = self._folder / "given.safetensors"
+        if not path.exists():
+            backbone, _ = self._catalogue.backbone("conv4")
+            with seeded(0, "given weights"):
+                network = backbone.build(BackboneRequest(self._data.spec.image_size, self._data.spec.channels))
+            save_file(network.state_dict(), path)
+        return str(path)
 
     def _weights(self, name: str, seed: int = 0) -> dict[str, Mapping[str, torch.Tensor]]:
         """The weights of each stage in the bench ``name``."""

@@ -90,3 +90,20 @@ def test_each_stage_is_of_its_own_weights_and_tables_say_which(files, run_bench,
 
     lines = conditions(build_report([(tmp_path / "runs", record)]).tables[0])
     assert {f"a started from {one}", f"b started from {two}"} <= set(lines)
+
+
+# ── a method that learns nothing itself ───────────────────────────────────────────────────────────
+
+
+def test_a_method_that_needs_weights_says_so_where_it_is_named_and_has_none(catalogue, files):
+    catalogue.add("mine-plugin", offering(harness_methods=[method(needs_weights=True)]))
+    with pytest.raises(HarnessError, match=r"mine learns nothing itself, .* --weights mine=FILE, or --backbone timm:"):
+        entries(BenchPlan(methods=("mine", "rfs")), "tiny", catalogue)
+    found = entries(BenchPlan(methods=("mine", "rfs"), weights=f"mine={files[0]}"), "tiny", catalogue)
+    assert {entry.label: entry.weights for entry in found}["mine"] == files[0]
+
+
+def test_among_all_methods_one_that_needs_weights_is_left_out_where_it_has_none(catalogue, files):
+    catalogue.add("mine-plugin", offering(harness_methods=[method(needs_weights=True)]))
+    assert "mine" not in {entry.label for entry in entries(BenchPlan(), "tiny", catalogue)}
+    assert "mine" in {entry.label for entry in entries(BenchPlan(weights=files[0]), "tiny", catalogue)}
