@@ -71,7 +71,7 @@ def test_the_contrastive_loss_is_that_of_distances_to_adapted_centres():
         centres = [adapted(network, images).mean(axis=0) for images in episode]
         logits = -distances(episode.reshape(-1, 6), centres) / 2
         losses.append(cross_entropy(logits, np.repeat(np.arange(WAY), 4)))
-    assert float(contrastive(network, torch.tensor(classes), 2.0)) == pytest.approx(np.mean(losses), rel=1e-9)
+    assert contrastive(network, torch.tensor(classes), 2.0).item() == pytest.approx(np.mean(losses), rel=1e-9)
 
 
 @pytest.mark.usefixtures("without_dropout")
@@ -83,7 +83,7 @@ def test_the_loss_is_that_of_adapted_class_means_and_the_contrastive_loss(plain,
     means = adapted(network, by_class[:, :SHOT].mean(axis=1))
     logits = -distances(by_class[:, SHOT:].reshape(WAY * QUERY, -1), means) / 8
     classified = cross_entropy(logits, np.repeat(np.arange(WAY), QUERY))
-    apart = float(contrastive(network, torch.tensor(by_class)[None], 16.0))
+    apart = contrastive(network, torch.tensor(by_class)[None], 16.0).item()
     assert classified > 0.1
     assert fitted.losses["classified"] == pytest.approx(classified, rel=1e-3)
     assert fitted.losses["contrastive"] == pytest.approx(apart, rel=1e-3)

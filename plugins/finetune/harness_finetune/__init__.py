@@ -11,6 +11,7 @@ from typing import Any
 import harness
 from harness_finetune.baseline import BASELINE, BASELINE_PLUS_PLUS
 from harness_finetune.feat import FEAT
+from harness_finetune.frozen import FROZEN
 from harness_finetune.meta_baseline import META_BASELINE
 from harness_finetune.simpleshot import SIMPLESHOT
 
@@ -32,7 +33,7 @@ def cosine_sgd() -> Any:
 
 @harness.hookimpl
 def harness_methods() -> Iterable[harness.MethodSpec]:
-    return [BASELINE, BASELINE_PLUS_PLUS, SIMPLESHOT, META_BASELINE, FEAT]
+    return [BASELINE, BASELINE_PLUS_PLUS, SIMPLESHOT, META_BASELINE, FEAT, FROZEN]
 
 
 @harness.hookimpl

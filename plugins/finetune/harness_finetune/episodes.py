@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ def start_from(learner: Any, parent: Any) -> None:
 
     learner.backbone.load_state_dict(parent.backbone.state_dict())
     restart_schedules(learner)
+
+
+def selected_on(recipe: harness.Recipe, **shape: int) -> harness.Recipe:
+    """The recipe, which chooses its epoch on validation episodes of this shape where it chooses one."""
+    if recipe.selection is None:
+        return recipe
+    return replace(recipe, selection=replace(recipe.selection, **shape))  # type: ignore[arg-type]
 
 
 def check(options: Any, data: harness.Dataset) -> str | None:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 import harness
 from harness import QUICK_PER_DATASET, TRAINING_READS
-from harness_finetune.episodes import check
+from harness_finetune.episodes import check, selected_on
 from harness_finetune.pretraining import QUICK_TRAINING, cross_entropy
 
 
@@ -59,8 +59,7 @@ def build_feat(context: harness.BuildContext) -> Any:
 
 def fit_pretrain(context: harness.FitContext, learner: Any) -> None:
     """Cross-entropy; the best epoch, where one is chosen, is that of 16-way 1-shot validation episodes."""
-    best = harness.Selection(n_way=16) if context.options.selection == "best-val" else None
-    context.trainer.run(learner, cross_entropy, context.options.recipe(selection=best))
+    context.trainer.run(learner, cross_entropy, selected_on(context.options.recipe(), n_way=16))
 
 
 def fit_feat(context: harness.FitContext, learner: Any) -> None:

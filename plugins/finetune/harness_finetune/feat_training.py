@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import harness
 from harness import Batch, EpisodicBatches
-from harness_finetune.episodes import class_means, start_from
+from harness_finetune.episodes import class_means, selected_on, start_from
 from harness_finetune.feat_network import closeness
 
 
@@ -36,7 +36,7 @@ def fit(context: harness.FitContext, learner: Any) -> None:
     recipe = options.recipe(
         "feat_", batches=batches, augmentation=harness.Augmentation(), optimiser=optimiser_of(options)
     )
-    context.trainer.run(learner, loss, recipe)
+    context.trainer.run(learner, loss, selected_on(recipe, k_shot=options.train_shot))
 
 
 def contrastive(transformer: nn.Module, classes: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -33,7 +33,7 @@ class MetaBaselineOptions(harness.TrainingOptions):
     meta_schedule: Literal["step", "cosine", "constant"] = Field(
         "constant", description="how the learning rate of meta falls"
     )
-    meta_selection: Literal["last", "best-val"] = Field(
+    meta_selection: Literal["last", "best-val", "best-val-loss"] = Field(
         "best-val", description="which epoch's weights meta keeps: the last, or the best on validation episodes"
     )
     train_episodes: int = Field(4, gt=0, description="training episodes a step of meta")
@@ -61,7 +61,7 @@ def fit_meta(context: harness.FitContext, learner: Any) -> None:
     from torch.nn import functional as F
 
     from harness import of_all_processes
-    from harness_finetune.episodes import class_means, start_from
+    from harness_finetune.episodes import class_means, selected_on, start_from
 
     options = context.options
     start_from(learner, *context.parents)
@@ -83,7 +83,8 @@ def fit_meta(context: harness.FitContext, learner: Any) -> None:
         divisible=True,
         episodes=options.train_episodes,
     )
-    context.trainer.run(learner, loss, options.recipe("meta_", batches=batches, augmentation=harness.Augmentation()))
+    recipe = options.recipe("meta_", batches=batches, augmentation=harness.Augmentation())
+    context.trainer.run(learner, loss, selected_on(recipe, k_shot=options.train_shot))
 
 
 _TIERED = {"epochs": 120, "decay_at": (40, 80), "batch_size": 512, "meta_steps": 10}

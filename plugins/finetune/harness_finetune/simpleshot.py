@@ -22,7 +22,7 @@ class SimpleShotOptions(harness.TrainingOptions):
     weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on all weights")
     decay_at: tuple[int, ...] = Field((45, 66), description="epochs after which the step schedule decays")
     batch_size: int = Field(256, gt=0, description="images a step")
-    selection: Literal["last", "best-val"] = Field(
+    selection: Literal["last", "best-val", "best-val-loss"] = Field(
         "best-val", description="which epoch's weights to keep: the last, or the best on validation episodes"
     )
 
