@@ -80,12 +80,8 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
         label, method, preset = each
         backbone, weights = _start(plan, each, asked, given)
         if method.needs_weights and weights is None:
-            if not plan.methods:  # all methods, that is all that can run
-                continue
-            raise HarnessError(
-                f"{label} learns nothing itself, so its backbone must be given weights: --weights {label}=FILE, or "
-                "--backbone timm:resnet18 --weights pretrained"
-            )
+            _refuse_where_named(plan, label)
+            continue
         head = choose_head(plan, method, catalogue)
         transductive = method.transductive or (head is not None and catalogue.classifier(head.classifier).transductive)
         for name, values in combinations(label, swept[label]):
@@ -182,6 +178,15 @@ def _start(
     preset = _shaping(method, name, asked)
     backbone = plan.backbone or preset.backbone
     return backbone, given.get(label) or preset_weights(preset, backbone, label)
+
+
+def _refuse_where_named(plan: BenchPlan, label: str) -> None:
+    """Raises HarnessError where the plan names a method that has no weights to be scored; ``all`` is all that have."""
+    if label in [MethodReference.parse(text).label for text in plan.methods]:
+        raise HarnessError(
+            f"{label} learns nothing itself, so its backbone must be given weights: --weights {label}=FILE, or "
+            "--backbone timm:resnet18 --weights pretrained"
+        )
 
 
 def _shaping(method: MethodSpec, preset: str, asked: Sequence[tuple[str, MethodSpec, str]]) -> Preset:

@@ -83,7 +83,7 @@ FEAT = harness.MethodSpec(
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",
-            {**QUICK_TRAINING, "train_query": 5, "feat_learning_rate": 1e-3},
+            {**QUICK_TRAINING, "train_query": 5, "feat_learning_rate": 0.01},
             QUICK_PER_DATASET,
         ),
         "paper": harness.Preset(
