@@ -47,19 +47,27 @@ def laplacian_shot(
         prototypes = shares @ torch.cat([support, query], dim=1)  # (E, n_way, D)
     else:
         prototypes = means(members(support_labels, n_way, support.dtype)) @ support
-    costs = torch.cdist(prototypes, query, compute_mode="donot_use_mm_for_euclid_dist").square()  # (E, n_way, Q)
-    near = affinity(query, neighbours)
+    products = query @ query.transpose(1, 2)  # (E, Q, Q)
+    lengths = products.diagonal(dim1=1, dim2=2)[:, None] + prototypes.square().sum(dim=2, keepdim=True)
+    costs = torch.baddbmm(lengths, prototypes, query.transpose(1, 2), alpha=-2)  # ‖query - prototype‖², (E, n_way, Q)
+    near = affinity(products, neighbours)
     logits = -costs
     for _ in range(steps):
         logits = strength * logits.softmax(dim=1) @ near.transpose(1, 2) - costs
     return logits.transpose(1, 2)
 
 
-def affinity(query: Tensor, neighbours: int) -> Tensor:
-    """(E, Q, Q) of 0 and 1: whether the second query is among the nearest of the first, itself left out."""
-    products = query @ query.transpose(1, 2)
-    lengths = products.diagonal(dim1=1, dim2=2)
-    closeness = 2 * products - lengths[:, None]  # up to what a row shares
+def affinity(products: Tensor, neighbours: int) -> Tensor:
+    """(E, Q, Q) of 0 and 1: whether the second query is among the nearest of the first, itself left out.
+
+    Args:
+        products: (E, Q, Q), inner products of the queries.
+    """
+    closeness = 2 * products - products.diagonal(dim1=1, dim2=2)[:, None]  # up to what a row shares
     closeness.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
-    nearest = closeness.topk(min(neighbours, query.shape[1] - 1), dim=2).indices
-    return torch.zeros_like(products).scatter_(2, nearest, 1.0)
+    near = torch.zeros_like(products)
+    for _ in range(min(neighbours, products.shape[1] - 1)):  # few: faster than to sort for the first of them
+        nearest = closeness.argmax(dim=2, keepdim=True)
+        near.scatter_(2, nearest, 1.0)
+        closeness.scatter_(2, nearest, -torch.inf)
+    return near

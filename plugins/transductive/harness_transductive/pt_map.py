@@ -13,6 +13,7 @@ from torch import Tensor
 from harness_transductive.features import in_chunks, means, members, squared_distances, unit
 
 TOLERANCE, MOST_SWEEPS = 1e-6, 1000  # of Sinkhorn's algorithm; in queries
+SWEEPS_AT_ONCE = 16  # before the episodes that have converged are put aside
 
 
 @in_chunks
@@ -63,15 +64,21 @@ def transport(costs: Tensor, regularisation: float) -> Tensor:
     """
     n_way, n_query = costs.shape[1:]
     kernel = torch.exp(-regularisation * (costs - costs.amin(dim=1, keepdim=True)))
+    plan, rest = torch.empty_like(kernel), torch.arange(len(kernel), device=kernel.device)
     by_query = torch.ones_like(kernel[:, :1])  # (E, 1, Q)
     by_class = torch.ones_like(kernel[:, :, :1])  # (E, n_way, 1)
     before = torch.zeros_like(by_query)
-    for _ in range(MOST_SWEEPS):
+    for sweep in range(1, MOST_SWEEPS + 1):
         sums = by_query * (kernel * by_class).sum(dim=1, keepdim=True)
         moving = (sums - before).abs().amax(dim=2, keepdim=True) > TOLERANCE  # (E, 1, 1)
-        if not bool(moving.any()):
-            break
         by_query = torch.where(moving, by_query / sums, by_query)
         by_class = torch.where(moving, n_query / n_way / (kernel * by_query).sum(dim=2, keepdim=True), by_class)
         before = sums
-    return by_query * kernel * by_class
+        if sweep % SWEEPS_AT_ONCE == 0 or sweep == MOST_SWEEPS:
+            plan[rest] = by_query * kernel * by_class
+            still = moving.flatten()
+            rest = rest[still]
+            kernel, by_query, by_class, before = (each[still] for each in (kernel, by_query, by_class, before))
+            if not len(rest):
+                break
+    return plan
