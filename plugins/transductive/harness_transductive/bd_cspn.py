@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness_transductive.features import in_chunks, means, members, unit
+from harness_transductive.features import cosines, in_chunks, means, members
 
 
 @in_chunks
@@ -21,24 +21,26 @@ def bd_cspn(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, 
         query: (E, Q, D).
         sharpness: ε, by which similarities are multiplied before they become weights.
     """
-    query = shifted(support, query)
-    similarity, of_class = assigned(support, support_labels, query, n_way)
+    images = shifted(support, query)
+    similarity, of_class = assigned(images, support_labels, n_way)
     weights = (sharpness * similarity).masked_fill(of_class == 0, -torch.inf).softmax(dim=2)
-    rectified = weights @ torch.cat([support, query], dim=1)  # (E, n_way, D)
-    return unit(query) @ unit(rectified).transpose(1, 2)
+    rectified = weights @ images  # (E, n_way, D)
+    return cosines(rectified, images[:, support.shape[1] :]).transpose(1, 2)
 
 
 def shifted(support: Tensor, query: Tensor) -> Tensor:
-    """Queries (E, Q, D) moved so that their mean is the supports'."""
-    return query + support.mean(dim=1, keepdim=True) - query.mean(dim=1, keepdim=True)
+    """Supports, and queries moved so that their mean is the supports': (E, S + Q, D)."""
+    images = torch.cat([support, query], dim=1)
+    images[:, support.shape[1] :] += support.mean(dim=1, keepdim=True) - query.mean(dim=1, keepdim=True)
+    return images
 
 
-def assigned(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int) -> tuple[Tensor, Tensor]:
-    """Cosine similarities of all images to the class means, and ``members`` with each query's nearest class.
+def assigned(images: Tensor, support_labels: Tensor, n_way: int) -> tuple[Tensor, Tensor]:
+    """Cosine similarities of supports and queries to the class means, and ``members`` with each query's nearest class.
 
     Both are (E, n_way, S + Q).
     """
-    prototypes = means(members(support_labels, n_way, support.dtype)) @ support
-    similarity = unit(prototypes) @ unit(torch.cat([support, query], dim=1)).transpose(1, 2)
-    nearest = similarity[:, :, support.shape[1] :].argmax(dim=1)  # (E, Q)
-    return similarity, members(torch.cat([support_labels, nearest], dim=1), n_way, support.dtype)
+    n_support = support_labels.shape[1]
+    similarity = cosines(means(members(support_labels, n_way, images.dtype)) @ images[:, :n_support], images)
+    nearest = similarity[:, :, n_support:].argmax(dim=1)  # (E, Q)
+    return similarity, members(torch.cat([support_labels, nearest], dim=1), n_way, images.dtype)

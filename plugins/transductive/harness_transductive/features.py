@@ -51,6 +51,12 @@ def unit(features: Tensor) -> Tensor:
     return torch.nn.functional.normalize(features, dim=2)
 
 
+def cosines(points: Tensor, images: Tensor) -> Tensor:
+    """Cosine similarities (E, P, n) of points (E, P, D) and images (E, n, D)."""
+    lengths = images.norm(dim=2)[:, None].clamp(min=1e-12)  # divided by afterwards, since images are many
+    return unit(points) @ images.transpose(1, 2) / lengths
+
+
 def squared_distances(coefficients: Tensor, products: Tensor) -> Tensor:
     """‖w - z‖² (E, n_way, n) of points w = coefficients · z, without their D dimensions.
 

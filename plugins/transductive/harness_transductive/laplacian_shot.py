@@ -41,10 +41,10 @@ def laplacian_shot(
     """
     support, query = unit(support), unit(query)
     if rectified:
-        query = shifted(support, query)
-        similarity, of_class = assigned(support, support_labels, query, n_way)
+        images = shifted(support, query)
+        similarity, of_class = assigned(images, support_labels, n_way)
         shares = of_class * (10 * similarity).softmax(dim=1) / of_class.sum(dim=2, keepdim=True)
-        prototypes = shares @ torch.cat([support, query], dim=1)  # (E, n_way, D)
+        prototypes, query = shares @ images, images[:, support.shape[1] :]  # (E, n_way, D), (E, Q, D)
     else:
         prototypes = means(members(support_labels, n_way, support.dtype)) @ support
     products = query @ query.transpose(1, 2)  # (E, Q, Q)
