@@ -78,6 +78,14 @@ def test_chunks_change_nothing(name, monkeypatch):
     assert QUICK[name](support[:0], labels[:0], query[:0], N_WAY).shape == (0, 10, N_WAY)
 
 
+@pytest.mark.parametrize("name", LOADED)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_features_that_are_all_alike_give_finite_scores(name, value):
+    support, labels, query, _ = episodes()
+    scores = QUICK[name](torch.full_like(support, value), labels, torch.full_like(query, value), N_WAY)
+    assert scores.isfinite().all()
+
+
 @pytest.mark.parametrize("name", sorted(LOADED.keys() - {"paddle"}))  # which is made for few classes of many
 def test_queries_improve_on_a_single_support(name):
     """Queries in clusters, one support of each: the nearest support is wrong more often."""

@@ -38,6 +38,7 @@ def descend(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, 
     features = unit(torch.cat([support, query], dim=1))  # (E, n, D)
     targets = members(support_labels, n_way, features.dtype)
     centres = means(targets) @ features[:, :n_support]  # W, (E, n_way, D)
+    tiny = torch.finfo(features.dtype).tiny
     optimiser = torch.optim.Adam([centres], lr=RATE, fused=centres.device.type in ("cpu", "cuda"))
 
     def logits() -> Tensor:  # (E, n_way, n), up to what all classes share
@@ -49,7 +50,7 @@ def descend(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, 
         p = logarithms.exp()
         p_query, marginal = p[:, :, n_support:], p[:, :, n_support:].mean(dim=2, keepdim=True)
         by_p = aim.conditional * aim.entropy(p_query, logarithms[:, :, n_support:])
-        by_p -= aim.entropy(marginal, marginal.log())
+        by_p -= aim.entropy(marginal, marginal.clamp(min=tiny).log())
         by_p *= p_query / n_query
         slope = torch.cat(  # of the objective, by the logits
             [

@@ -40,6 +40,7 @@ def tim_adm(
     products = features @ features.transpose(1, 2)  # (E, n, n)
     targets = members(support_labels, n_way, features.dtype)
     centres = torch.cat([means(targets), targets.new_zeros(len(targets), n_way, n_query)], dim=2)  # (E, n_way, n)
+    tiny = torch.finfo(features.dtype).tiny
     importance = torch.full_like(features[:1, :, 0], n_support / n_query)  # of an image in the step for W, (1, n)
     importance[:, :n_support] = cross_entropy / (1 + conditional)
 
@@ -49,7 +50,7 @@ def tim_adm(
     for _ in range(steps):
         p = logits().softmax(dim=1)
         sharp = p[:, :, n_support:].pow(1 + conditional)
-        q = sharp / sharp.sum(dim=2, keepdim=True).sqrt()
+        q = sharp / sharp.sum(dim=2, keepdim=True).clamp(min=tiny).sqrt()
         labels = torch.cat([targets, q / q.sum(dim=1, keepdim=True)], dim=2) * importance
         p = p * importance
         pull = labels - p + p.sum(dim=2, keepdim=True) * centres
