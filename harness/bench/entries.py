@@ -42,6 +42,11 @@ class Entry:
     transductive: bool = False  # it, or its head, looks at all queries of an episode at once
     weights: str | None = None  # 'pretrained' or the file that its backbone starts from; None: untrained
 
+    def note(self, dataset: str) -> str:
+        """What the preset has a reader of the dataset's table know; nothing where the plan changed its options."""
+        preset = self.method.presets.get(self.preset)
+        return "" if preset is None or self.changed else preset.notes.get(dataset, "")
+
     def changed_for(self, stage: str) -> list[str]:
         """Those of ``changed`` that decide a stage, or decide it as the preset has them."""
         reads = self.reads(stage) | self.reads(stage, self.offered)

@@ -77,6 +77,7 @@ class BenchTable:
             shown=self.shows(job),
             preset=entry.preset if entry.method.presets else None,
             changed=tuple(entry.changed_for(job.stage)),
+            note=entry.note(self.dataset.spec.name),
             floor=entry.method.floor,
             transductive=entry.transductive,
             backbone=job.backbone,

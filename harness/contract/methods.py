@@ -81,6 +81,7 @@ class Preset:
     per_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     backbone: str = "conv4"
     weights: str | None = None  # that this backbone starts from: a file, or 'pretrained'; None: untrained
+    notes: Mapping[str, str] = field(default_factory=dict)  # dataset → what a reader of its table must know
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         marks=marks(measured(group.results), seeds) if not failures else (),
         options=first.options,
         weights=first.weights,
+        note=first.note,
     )
 
 

@@ -122,6 +122,7 @@ class Row:
     marks: tuple[Mark, ...] = ()  # signs that it learned nothing
     options: Mapping[str, Any] = field(default_factory=dict)  # all of the method's
     weights: str | None = None  # the file that its backbone started from, or 'pretrained'
+    note: str = ""  # what its preset has a reader know
 
 
 @dataclass(frozen=True)

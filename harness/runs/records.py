@@ -67,6 +67,7 @@ class StageRecord(_Frozen):
     shown: bool = Field(True, description="whether it has a row; else another stage is trained from it")
     preset: str | None = Field(description="of the method; null where it offers none")
     changed: tuple[str, ...] = Field(description="options that decide it and differ from the preset's")
+    note: str = Field("", description="what the preset has a reader of this dataset's table know")
     floor: bool = Field(description="a baseline without training")
     transductive: bool = Field(description="a query's scores depend on the other queries")
     backbone: str | None

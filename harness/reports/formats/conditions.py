@@ -36,6 +36,7 @@ def conditions(table: Table) -> list[str]:
         f"training seeds: {', '.join(map(str, seeds))}"
         + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
         f"presets: {shown or '-'}",
+        *dict.fromkeys(f"{row.label}: {row.note}" for row in table.rows if row.note),
         "images seen, training and TFLOP are of one seed and include the stages that a row was trained from; memory is "
         "the highest peak of a process that trained one; - where nothing was trained",
         *_unknown_costs(table.rows),

@@ -82,7 +82,7 @@ RFS = harness.MethodSpec(
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen; one born-again generation",
             {**QUICK, "generations": 1},
-            QUICK_PER_DATASET,
+            {**QUICK_PER_DATASET, "glyphs": {**QUICK_PER_DATASET["glyphs"], "batch_size": 32}},
         ),
         "paper": harness.Preset(
             "the paper's lengths, its authors' decay epochs, two born-again generations",

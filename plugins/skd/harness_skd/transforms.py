@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLOURS = tuple(itertools.permutations(range(3)))  # of red, green, blue
 TILES = ((0, 1, 2, 3), (1, 2, 3, 0), (2, 3, 0, 1), (3, 0, 1, 2))  # no two have a tile in the same place
-SCALES = (1.0, 0.85, 0.7, 0.55)
+SCALES = (1.0, 0.9, 0.8, 0.7)
 
 
 @dataclass(frozen=True)
