@@ -85,9 +85,9 @@ class TrainingOptions(GradientOptions):
 
 TRAINING_READS = tuple(TrainingOptions.model_fields)
 
-# What the preset ``quick`` of every method trains on: images a stage, which two processor cores get through in some three
-# minutes, on glyphs in half of one. 84×84 pixels are seven times the work of 32×32. A method that shows its network
-# several copies of an image counts every one of them, and may take as many times this.
+# What the preset ``quick`` of every method trains on: images a stage, which two processor cores get through in some
+# three minutes, on glyphs in half of one. 84×84 pixels are seven times the work of 32×32. A method that shows its
+# network several copies of an image counts every one of them, and may take as many times this.
 QUICK = {"images": 450_000, "schedule": "cosine"}
 
 QUICK_PER_DATASET = {
