@@ -21,6 +21,7 @@ from harness.common.errors import HarnessError
 from harness.common.randomness import numpy_generator
 from harness.contract.batches import ShuffledBatches
 from harness.contract.data import Augmentation
+from harness.contract.options import QUICK_PER_DATASET
 from harness.contract.presets import resolve
 from tests.helpers.selfsupervised import B, Fitted, distinct, double, few, log_softmax
 
@@ -187,7 +188,7 @@ def test_papers_values_are_the_defaults():
 
 def test_all_quick_presets_train_on_the_same_number_of_images():
     assert {resolve(spec, "quick", "CIFAR-FS").images for spec in METHODS} == {450_000}
-    assert {resolve(spec, "quick", "glyphs").images for spec in METHODS} == {80_000}
+    assert {resolve(spec, "quick", "glyphs").images for spec in METHODS} == {QUICK_PER_DATASET["glyphs"]["images"]}
 
 
 def test_the_readme_names_every_option_and_preset():
