@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from harness_finetune.frozen import FROZEN
 from sklearn.linear_model import LogisticRegression
 
 from harness.common.errors import HarnessError
@@ -16,7 +15,6 @@ from harness.contract.plan import BenchPlan
 from harness.episodes.plan import EpisodePlan
 from harness.images.augment import normalise
 from harness.networks.backbones.conv4 import Conv4
-from harness.testing import check_method
 
 
 @pytest.fixture
@@ -55,7 +53,3 @@ def test_given_weights_are_scored_as_scikit_learn_scores_their_features(run_benc
 def test_without_weights_one_line_says_what_to_give(run_bench):
     with pytest.raises(HarnessError, match="frozen learns nothing itself, so its backbone must be given weights"):
         run_bench(methods=("frozen",))
-
-
-def test_it_keeps_the_contract():
-    check_method(FROZEN)

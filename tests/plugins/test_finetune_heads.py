@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from harness.testing import check_classifier
 
 SPECS = {spec.name: spec for spec in harness_finetune.harness_classifiers()}
-E, WAY, D, QUERIES = 3, 5, 24, 20
+E, WAY, D, QUERIES = 2, 5, 24, 20
 
 
 def episodes(k_shot, dtype=torch.float64):
@@ -61,7 +61,7 @@ def fitted_one_by_one(make, support, labels, query):
     return torch.stack(scores)
 
 
-@pytest.mark.parametrize("k_shot", [1, 3])
+@pytest.mark.parametrize("k_shot", [1, 2])
 @pytest.mark.parametrize(("name", "make"), [("linear-sgd", linear), ("cosine-sgd", cosine)])
 def test_all_episodes_at_once_are_each_fitted_as_by_torchs_sgd(name, make, k_shot):
     support, labels, query = episodes(k_shot)

@@ -43,9 +43,10 @@ def check(options: Any, data: harness.Dataset) -> str | None:
         )
     smallest = min(Counter(data.train.labels.tolist()).values())
     if options.train_shot + options.train_query > smallest:
-        fewer = max(1, smallest - options.train_shot)
+        shot = max(1, min(options.train_shot, smallest - 1))
+        lower_shot = f"--set LABEL.train_shot={shot} " if shot < options.train_shot else ""
         return (
             f"a training episode has train_shot + train_query = {options.train_shot} + {options.train_query} images of "
-            f"a class, but a base class has {smallest}: --set LABEL.train_query={fewer}"
+            f"a class, but a base class has {smallest}: {lower_shot}--set LABEL.train_query={max(1, smallest - shot)}"
         )
     return None

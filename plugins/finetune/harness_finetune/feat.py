@@ -13,7 +13,7 @@ from pydantic import Field
 import harness
 from harness import QUICK_PER_DATASET, TRAINING_READS
 from harness_finetune.episodes import check, selected_on
-from harness_finetune.pretraining import QUICK_TRAINING, cross_entropy
+from harness_finetune.pretraining import QUICK_TRAINING, fit
 
 
 class FeatOptions(harness.TrainingOptions):
@@ -59,13 +59,13 @@ def build_feat(context: harness.BuildContext) -> Any:
 
 def fit_pretrain(context: harness.FitContext, learner: Any) -> None:
     """Cross-entropy; the best epoch, where one is chosen, is that of 16-way 1-shot validation episodes."""
-    context.trainer.run(learner, cross_entropy, selected_on(context.options.recipe(), n_way=16))
+    fit(context, learner, selected_on(context.options.recipe(), n_way=16))
 
 
 def fit_feat(context: harness.FitContext, learner: Any) -> None:
-    from harness_finetune.feat_training import fit
+    from harness_finetune.feat_training import fit as fit_episodes
 
-    fit(context, learner)
+    fit_episodes(context, learner)
 
 
 _FIVE_SHOT = {"train_shot": 5, "balance": 0.1, "contrastive_temperature": 32.0}

@@ -28,13 +28,16 @@ def build(context: harness.BuildContext) -> Any:
     return ClassifierNetwork(context)
 
 
-def fit(context: harness.FitContext, learner: Any) -> None:
-    """Train ``learner``, which returns features and logits, by cross-entropy on the base classes."""
-    context.trainer.run(learner, cross_entropy, context.options.recipe())
+def fit(context: harness.FitContext, learner: Any, recipe: harness.Recipe | None = None) -> None:
+    """Train ``learner``, which returns features and logits, by cross-entropy on the base classes.
 
-
-def cross_entropy(network: Any, batch: harness.Batch) -> dict[str, torch.Tensor]:
+    Args:
+        recipe: in place of the one that the options describe.
+    """
     from torch.nn import functional as F
 
-    _, logits = network(batch.images)
-    return {"loss": F.cross_entropy(logits, batch.labels)}
+    def loss(network: Any, batch: harness.Batch) -> dict[str, torch.Tensor]:
+        _, logits = network(batch.images)
+        return {"loss": F.cross_entropy(logits, batch.labels)}
+
+    context.trainer.run(learner, loss, recipe or context.options.recipe())
