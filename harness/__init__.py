@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         TransformSpec,
     )
     from harness.contract.hooks import hookimpl
-    from harness.contract.learners import Embedder, EpisodeBatch, EpisodicLearner, Learner
+    from harness.contract.learners import Embedder, EpisodeBatch, EpisodicLearner, Learner, StoredEmbedder
     from harness.contract.methods import BuildContext, FitContext, MethodSpec, Preset, Stage
     from harness.contract.options import (
         QUICK,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from harness.contract.reporters import ReporterSpec
     from harness.contract.results import Score, StageFailure, StageResult
     from harness.contract.training import Batch, Loss, Trainer, TrainingEpisodes
+    from harness.datasets.prepared.fingerprints import image_digests
     from harness.datasets.prepared.opening import open_prepared
     from harness.datasets.preparing.classes import ClassList, ListedClass
     from harness.datasets.preparing.downloads import Remote
@@ -80,13 +81,14 @@ _PLACES = {
     "harness.contract.episodes": "EpisodeSpec Episodes",
     "harness.contract.heads": "BaseStatistics BatchedClassifier ClassifierSpec FeatureTransform Head TransformSpec",
     "harness.contract.hooks": "hookimpl",
-    "harness.contract.learners": "Embedder EpisodeBatch EpisodicLearner Learner",
+    "harness.contract.learners": "Embedder EpisodeBatch EpisodicLearner Learner StoredEmbedder",
     "harness.contract.methods": "BuildContext FitContext MethodSpec Preset Stage",
     "harness.contract.options": "GradientOptions MethodOptions QUICK QUICK_PER_DATASET TRAINING_READS TrainingOptions",
     "harness.contract.reporters": "ReporterSpec",
     "harness.contract.results": "Score StageFailure StageResult",
     "harness.contract.recipe": "Adam Length Position Recipe Selection Sgd StepDecay WarmUp constant cosine",
     "harness.contract.training": "Batch Loss Trainer TrainingEpisodes",
+    "harness.datasets.prepared.fingerprints": "image_digests",
     "harness.datasets.prepared.opening": "open_prepared",
     "harness.datasets.preparing.classes": "ClassList ListedClass",
     "harness.datasets.preparing.downloads": "Remote",
@@ -160,6 +162,7 @@ __all__ = [
     "StageResult",
     "Step",
     "StepDecay",
+    "StoredEmbedder",
     "Trainer",
     "TrainingEpisodes",
     "TrainingOptions",
@@ -173,6 +176,7 @@ __all__ = [
     "follow_reference",
     "frame",
     "hookimpl",
+    "image_digests",
     "in_float32",
     "load_benches",
     "numpy_generator",

@@ -151,8 +151,8 @@ def _requested_methods(plan: BenchPlan, catalogue: Catalogue) -> list[tuple[str,
 
 
 def _method_names(plan: BenchPlan, catalogue: Catalogue) -> Sequence[str]:
-    """Those of the plan, of which ``all`` is every installed one; where it names none, the default ones."""
-    installed = sorted(name for name, method in catalogue.methods.items() if not method.floor)
+    """Those of the plan, of which ``all`` is every installed one that trains; where it names none, the default ones."""
+    installed = sorted(name for name, method in catalogue.methods.items() if not (method.floor or method.stored))
     if not plan.methods:
         return [name for name in installed if name in DEFAULT_METHODS] or installed
     if ALL_METHODS not in plan.methods:

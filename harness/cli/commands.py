@@ -30,6 +30,7 @@ COMMANDS = (
     Command("classifiers", "lists:classifiers", "Classifiers: what --classifier accepts"),
     Command("data", "data:app", "Prepare, verify and look at datasets"),
     Command("evaluate", "evaluate:evaluate", "Score the trained stages of a bench again"),
+    Command("export", "export:app", "Write the features of a trained stage to a file"),
     Command("report", "report:report", "Print the comparison table of a run folder again"),
     Command("power", "power:power", "The episodes and seeds that resolve a difference"),
     Command("tune", "tune:tune", "Search a method's options for the highest accuracy"),

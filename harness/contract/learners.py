@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import torch
 
+    from harness.contract.data import Split
+
 
 @dataclass(frozen=True, eq=False)
 class EpisodeBatch:
@@ -39,6 +41,18 @@ class Embedder(Protocol):
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, D) float32 of images (N, H, W, C) uint8, each independent of the others in the batch."""
+
+
+@runtime_checkable
+class StoredEmbedder(Embedder, Protocol):
+    """An embedder of features that were made elsewhere, which looks images up. Its MethodSpec says ``stored=True``."""
+
+    def match(self, split: Split) -> None:
+        """Called with the split that is scored, before any of its images is embedded.
+
+        Raises:
+            HarnessError: the features are not of its images, or not of all of them.
+        """
 
 
 @runtime_checkable

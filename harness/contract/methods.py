@@ -99,6 +99,7 @@ class MethodSpec:
     )  # how its authors score it; None: its learners are episodic and classify themselves
     transductive: bool = False
     floor: bool = False  # a baseline without training, for what chance and raw pixels give
+    stored: bool = False  # its features were made elsewhere, see StoredEmbedder: it runs only where it is asked for
     uses_backbone: bool = True
     needs_weights: bool = False  # learns nothing itself: its backbone must be given weights, by --weights or its preset
     check: Callable[[Any, Dataset], str | None] | None = None  # (options, data without its test split) → what is wrong

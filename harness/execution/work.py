@@ -256,6 +256,8 @@ class Work:
     ) -> list[Score]:
         """A score for each of ``episodes`` under the job's head."""
         head = self.catalogue.head(self.job.head) if self.job.head else None
+        if self.catalogue.method(self.job.method).stored:
+            learner.match(split)
         return self._evaluator(learner, split, keep_features).scores(episodes, head)
 
     def _evaluator(self, learner: Any, split: Split, keep_features: bool = False) -> Evaluator:

@@ -32,7 +32,7 @@ def test_nothing_installed_is_broken():
     assert INSTALLED.broken == []
 
 
-@pytest.mark.parametrize("name", INSTALLED.methods)
+@pytest.mark.parametrize("name", [name for name, spec in INSTALLED.methods.items() if not spec.stored])
 def test_every_installed_method_keeps_the_contract(name):
     check_method(INSTALLED.method(name))
 
