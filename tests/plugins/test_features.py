@@ -60,7 +60,7 @@ def save(tmp_path, table, monkeypatch):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_what_is_exported_has_the_accuracies_of_the_stage(accuracies, table, tmp_path, ending):
     if ending == ".parquet":
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", exc_type=ImportError)
     write_features(tmp_path / f"file{ending}", table)
     before = accuracies("untrained")
     assert before.std() > 0
