@@ -86,7 +86,7 @@ QUICK_CONTRASTIVE: dict[str, Any] = {
 }
 QUICK_CONTRASTIVE_PER_DATASET: dict[str, dict[str, Any]] = {
     **QUICK_PER_DATASET,
-    "glyphs": {"images": 80_000, "smallest_crop": 0.5},
+    "glyphs": {**QUICK_PER_DATASET["glyphs"], "smallest_crop": 0.5},
 }
 
 SIMCLR = harness.MethodSpec(
