@@ -11,8 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 import harness
-from harness import QUICK_PER_DATASET
-from harness_finetune.pretraining import QUICK_TRAINING, build, fit
+from harness_finetune.pretraining import QUICK_TRAINING, QUICK_TRAINING_PER_DATASET, build, fit
 
 
 class BaselineOptions(harness.TrainingOptions):
@@ -48,7 +47,7 @@ def build_cosine(context: harness.BuildContext) -> Any:
 
 def _presets(quick: dict[str, Any]) -> dict[str, harness.Preset]:
     return {
-        "quick": harness.Preset("minutes on two CPU cores, counted in images seen", quick, QUICK_PER_DATASET),
+        "quick": harness.Preset("minutes on two CPU cores, counted in images seen", quick, QUICK_TRAINING_PER_DATASET),
         "paper": harness.Preset(
             "400 epochs of Adam at 0.001 in batches of 16; on CUB the authors' code has 200",
             per_dataset={"CUB-200-2011": {"epochs": 200}},

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field
 
 import harness
-from harness import QUICK_PER_DATASET, TRAINING_READS
+from harness import TRAINING_READS
 from harness_finetune.episodes import check, selected_on
-from harness_finetune.pretraining import QUICK_TRAINING, fit
+from harness_finetune.pretraining import QUICK_TRAINING, QUICK_TRAINING_PER_DATASET, fit
 
 
 class FeatOptions(harness.TrainingOptions):
@@ -84,7 +84,7 @@ FEAT = harness.MethodSpec(
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",
             {**QUICK_TRAINING, "train_query": 5, "feat_learning_rate": 0.01},
-            QUICK_PER_DATASET,
+            QUICK_TRAINING_PER_DATASET,
         ),
         "paper": harness.Preset(
             "the lengths and rates of the authors' code, with 1-shot training episodes",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 import harness
-from harness import QUICK_PER_DATASET, TRAINING_READS
+from harness import TRAINING_READS
 from harness_finetune.episodes import check
-from harness_finetune.pretraining import QUICK_TRAINING, build, fit
+from harness_finetune.pretraining import QUICK_TRAINING, QUICK_TRAINING_PER_DATASET, build, fit
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +107,7 @@ META_BASELINE = harness.MethodSpec(
                 "meta_learning_rate": 0.01,
                 "train_query": 5,
             },
-            QUICK_PER_DATASET,
+            QUICK_TRAINING_PER_DATASET,
         ),
         "paper": harness.Preset(
             "the lengths and rates of the authors' code, with 1-shot training episodes",

@@ -19,6 +19,10 @@ QUICK_TRAINING = {
     "batch_size": 64,
     "selection": "last",
 }
+QUICK_TRAINING_PER_DATASET = {
+    **harness.QUICK_PER_DATASET,
+    "glyphs": {**harness.QUICK_PER_DATASET["glyphs"], "batch_size": 32},
+}
 
 
 def build(context: harness.BuildContext) -> Any:

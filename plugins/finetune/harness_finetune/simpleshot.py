@@ -11,8 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 import harness
-from harness import QUICK_PER_DATASET
-from harness_finetune.pretraining import QUICK_TRAINING, build, fit
+from harness_finetune.pretraining import QUICK_TRAINING, QUICK_TRAINING_PER_DATASET, build, fit
 
 
 class SimpleShotOptions(harness.TrainingOptions):
@@ -39,7 +38,9 @@ SIMPLESHOT = harness.MethodSpec(
     stages=stages,
     head=harness.Head("nearest-centroid", transform="centre+l2"),
     presets={
-        "quick": harness.Preset("minutes on two CPU cores, counted in images seen", QUICK_TRAINING, QUICK_PER_DATASET),
+        "quick": harness.Preset(
+            "minutes on two CPU cores, counted in images seen", QUICK_TRAINING, QUICK_TRAINING_PER_DATASET
+        ),
         "paper": harness.Preset("90 epochs of SGD in batches of 256, the best epoch on validation"),
     },
 )
