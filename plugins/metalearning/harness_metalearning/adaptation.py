@@ -1,0 +1,165 @@
+"""The inner loop: gradient descent on the supports of many episodes at once, through which gradients flow.
+
+E episodes of S support and Q query images, (C, H, W) each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.func import functional_call, grad, vmap
+from torch.nn import functional as F
+
+import harness
+from harness_metalearning.norms import normalised_by, within_episodes
+
+Weights = Mapping[str, torch.Tensor]
+
+CHUNK_PIXELS = 2**19  # of the images that are adapted to at once: 512 of 32×32, some 0.5 GB of conv4's maps
+
+
+def adapted(
+    loss: Callable[[Weights], torch.Tensor],
+    weights: Weights,
+    steps: int,
+    rate: float,
+    order: Literal["first", "second"],
+) -> Weights:
+    """``weights`` after ``steps`` of gradient descent on ``loss`` at the learning rate ``rate``.
+
+    Gradients flow back to ``weights``: through the steps' own gradients too (``second``), or with those as constants
+    (``first``, which needs no graph of them).
+
+    Source: Finn et al. 2017 (MAML), eq. 1 and section 5.2.
+    """
+    for _ in range(steps):
+        with torch.set_grad_enabled(order == "second" and torch.is_grad_enabled()):
+            gradients = grad(loss)(weights)
+        weights = {name: weight - rate * gradients[name] for name, weight in weights.items()}
+    return weights
+
+
+class AdaptiveNetwork(harness.FeatureNetwork):
+    """A backbone and a linear head that start each episode from learned weights. Its kinds say which of them adapt.
+
+    The head has a row for each of ``train_way`` classes. In episodes of another way each class starts from the mean of
+    the rows, since which of them it would get is arbitrary.
+    """
+
+    def __init__(self, context: harness.BuildContext) -> None:
+        super().__init__(context)
+        self.head = nn.Linear(self.n_features, context.options.train_way)
+        self.options = context.options
+
+    def head_weights(self, n_way: int) -> Weights:
+        """``weight`` (n_way, D) and ``bias`` (n_way,) that an episode starts from."""
+        rows = dict(self.head.named_parameters())
+        if n_way == len(self.head.weight):
+            return rows
+        return {name: row.mean(dim=0, keepdim=True).expand(n_way, *row.shape[1:]) for name, row in rows.items()}
+
+    def inner_loop(self, loss: Callable[[Weights], torch.Tensor], weights: Weights) -> Weights:
+        """``weights`` adapted with as many steps as in training, or as at test."""
+        steps = self.options.inner_steps if self.training else self.options.test_steps
+        return adapted(loss, weights, steps, self.options.inner_rate, self.options.order)
+
+    def forward(self, support: torch.Tensor, labels: torch.Tensor, query: torch.Tensor, n_way: int) -> torch.Tensor:  # type: ignore[override]
+        """Logits (E, Q, n_way) of queries (E, Q, C, H, W) after adaptation to supports (E, S, C, H, W), normalised."""
+        raise NotImplementedError
+
+    def predict(self, batch: harness.EpisodeBatch) -> torch.Tensor:
+        """Scores (E, Q, n_way). As many episodes at once as ``CHUNK_PIXELS`` allows."""
+        images = (batch.support.shape[1] + batch.query.shape[1]) * batch.query[0, 0, ..., 0].numel()
+        with torch.no_grad():  # the inner loop takes its own gradients
+            return torch.cat(
+                [
+                    self(self._normalised(support), labels, self._normalised(query), batch.n_way)
+                    for support, labels, query in _chunks(batch, max(1, CHUNK_PIXELS // images))
+                ]
+            )
+
+    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (E, N, C, H, W) float32 of (E, N, H, W, C) uint8."""
+        return ((images.float() / 255 - self.mean) / self.std).movedim(-1, -3)
+
+
+def _chunks(batch: harness.EpisodeBatch, size: int) -> Iterator[tuple[torch.Tensor, ...]]:
+    return zip(batch.support.split(size), batch.support_labels.split(size), batch.query.split(size), strict=True)
+
+
+class Maml(AdaptiveNetwork):
+    """All weights adapt. BatchNorm is over the supports of an episode, or as in MAML's code over what is classified.
+
+    Dropout and DropBlock are off, in training too: an inner loop of a few steps is to follow one loss.
+    """
+
+    def __init__(self, context: harness.BuildContext, transductive: bool) -> None:
+        super().__init__(context)
+        self.transductive = transductive
+        within_episodes(self.backbone)
+
+    def train(self, mode: bool = True) -> Maml:
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, support: torch.Tensor, labels: torch.Tensor, query: torch.Tensor, n_way: int) -> torch.Tensor:  # type: ignore[override]
+        weights = {
+            **{f"backbone.{name}": weight for name, weight in self.backbone.named_parameters()},
+            **{f"head.{name}": weight for name, weight in self.head_weights(n_way).items()},
+        }
+
+        def episode(support: torch.Tensor, labels: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+            fitted = self.inner_loop(lambda now: F.cross_entropy(self.logits(now, support), labels), weights)
+            if self.transductive:
+                return self.logits(fitted, query)
+            return self.logits(fitted, torch.cat([support, query]))[len(support) :]
+
+        with normalised_by(self.backbone, None if self.transductive else support.shape[1]):
+            return vmap(episode)(support, labels, query)
+
+    def logits(self, weights: Weights, images: torch.Tensor) -> torch.Tensor:
+        """(N, n_way) float32 of images (N, C, H, W) of one episode, under ``weights`` of backbone and head."""
+        of_backbone = {name.removeprefix("backbone."): w for name, w in weights.items() if name.startswith("backbone.")}
+        features = functional_call(self.backbone, of_backbone, (images,))
+        return in_float32(features, weights["head.weight"], weights["head.bias"])
+
+
+class Anil(AdaptiveNetwork):
+    """The head adapts alone, on features of the backbone as it is: of its running statistics at test."""
+
+    def forward(self, support: torch.Tensor, labels: torch.Tensor, query: torch.Tensor, n_way: int) -> torch.Tensor:  # type: ignore[override]
+        shape = (len(support), support.shape[1] + query.shape[1])
+        images = torch.cat([support, query], dim=1).flatten(0, 1)  # one batch, as BatchNorm in training sees it
+        features = self.backbone(images).float().unflatten(0, shape).split([support.shape[1], query.shape[1]], dim=1)
+
+        def episode(support: torch.Tensor, labels: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+            def loss(head: Weights) -> torch.Tensor:
+                return F.cross_entropy(in_float32(support, head["weight"], head["bias"]), labels)
+
+            fitted = self.inner_loop(loss, self.head_weights(n_way))
+            return in_float32(query, fitted["weight"], fitted["bias"])
+
+        return vmap(episode)(features[0], labels, features[1])
+
+
+def in_float32(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Logits (N, n_way) of features (N, D), outside any autocast."""
+    with torch.autocast(features.device.type, enabled=False):
+        return F.linear(features.to(weight.dtype), weight, bias)
+
+
+def fit(context: harness.FitContext, learner: Any) -> None:
+    """The outer loop: the queries' cross-entropy after adaptation, over a meta-batch of episodes a step."""
+
+    def loss(network: Any, batch: harness.Batch) -> dict[str, torch.Tensor]:
+        episodes = batch.episodes
+        assert episodes is not None
+        support, query = episodes.split(batch.images)
+        logits = network(support, episodes.support_labels, query, episodes.n_way)
+        return {"loss": F.cross_entropy(logits.flatten(0, 1), episodes.query_labels.flatten())}
+
+    context.trainer.run(learner, loss, context.options.recipe(batches=context.options.batches()))

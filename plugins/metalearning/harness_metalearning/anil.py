@@ -1,0 +1,43 @@
+"""ANIL: MAML whose head alone adapts, on features that do not.
+
+Source: Raghu et al. 2020, arXiv:1909.09157. Departures are listed in this plugin's README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import harness
+from harness import QUICK, QUICK_PER_DATASET
+from harness_metalearning.episodes import check
+from harness_metalearning.maml import PRESETS, MamlOptions, fit
+
+
+def stages(options: MamlOptions) -> Sequence[harness.Stage]:
+    return [harness.Stage("anil", build, fit)]
+
+
+def build(context: harness.BuildContext) -> Any:
+    from harness_metalearning.adaptation import Anil
+
+    return Anil(context)
+
+
+ANIL = harness.MethodSpec(
+    name="anil",
+    title="ANIL: the head alone adapts to an episode by a few steps of gradient descent",
+    paper="arXiv:1909.09157",
+    options=MamlOptions,
+    stages=stages,
+    head=None,
+    check=check,
+    presets={
+        **PRESETS,
+        "quick": harness.Preset(
+            "minutes on two CPU cores, counted in images seen",
+            {**QUICK, "meta_batch": 2, "train_query": 5, "inner_steps": 5, "test_steps": 5, "inner_rate": 0.1},
+            QUICK_PER_DATASET,
+        ),
+    },
+)
