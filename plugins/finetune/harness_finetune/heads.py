@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -88,7 +89,7 @@ def cosine_sgd(support: Tensor, support_labels: Tensor, query: Tensor, n_way: in
 def descend(values: list[Tensor], gradients: Callable[[Tensor], list[Tensor]], n_support: int) -> None:
     """Change ``values`` in place as torch.optim.SGD does, with ``gradients(batch)`` of each batch of supports."""
     velocities: list[Tensor] = []
-    for batch in batches(n_support):
+    for batch in batches(n_support, values[0].device):
         found = [change.add(value, alpha=DECAY) for change, value in zip(gradients(batch), values, strict=True)]
         if velocities:
             for velocity, change in zip(velocities, found, strict=True):
@@ -99,11 +100,12 @@ def descend(values: list[Tensor], gradients: Callable[[Tensor], list[Tensor]], n
             value.add_(velocity, alpha=-RATE)
 
 
-def batches(n_support: int) -> Iterator[Tensor]:
+def batches(n_support: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
     """Places of supports, ``BATCH`` at a time, each support once a pass; the same in every episode."""
     generator = numpy_generator(0, "batches of supports", n_support)
-    for _ in range(PASSES):
-        yield from torch.from_numpy(generator.permutation(n_support)).split(BATCH)
+    orders = np.stack([generator.permutation(n_support) for _ in range(PASSES)])
+    for order in torch.from_numpy(orders).to(device):  # all at once: a GPU then waits for no batch
+        yield from order.split(BATCH)
 
 
 def initial_weights(n_way: int, n_features: int) -> tuple[Tensor, Tensor]:
@@ -145,4 +147,4 @@ def _start(support: Tensor, n_way: int) -> Tensor:
 
 def _at(batch: Tensor, values: Tensor, like: Tensor) -> Tensor:
     """Zeros like ``like``, with ``values`` (E, n_way, B) in the places of a batch."""
-    return torch.zeros_like(like).index_copy_(2, batch.to(like.device), values)
+    return torch.zeros_like(like).index_copy_(2, batch, values)
