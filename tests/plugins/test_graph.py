@@ -74,7 +74,7 @@ def test_other_ways_than_in_training_are_scored_or_refused_with_the_setting_that
     network, _ = built(METHODS[name], plain, train_way=5, **SMALL)
     assert network.eval().predict(episodes(rng, 3)).shape == (3, 6, 3)
     if name.startswith("gnn"):
-        with pytest.raises(HarnessError, match="--set LABEL.train_way=7"):
+        with pytest.raises(HarnessError, match=r"--set LABEL\.train_way=7"):
             network.predict(episodes(rng, 7))
     else:
         assert network.predict(episodes(rng, 7)).shape == (3, 6, 7)

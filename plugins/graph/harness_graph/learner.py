@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ class OfPairs(nn.Module):
         super().__init__()
         sizes = (n_features, 2 * width, 2 * width, width, width)
         layers: list[nn.Module] = []
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        for n_in, n_out in itertools.pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.LeakyReLU()]
         self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
 
