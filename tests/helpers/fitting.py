@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import nn
 
 from harness.common.randomness import seeded
 from harness.contract.backbones import BackboneRequest
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
     from harness.contract.data import Dataset
 
 HARDWARE = choose_hardware("cpu", "32", 1)
-BUILD = {spec.name: spec.build for spec in SPECS}
+
+
+class Pooled(nn.Sequential):
+    """A backbone that learns nothing and costs nothing: images (N, 3, 16, 16) in 4×4 places."""
+
+    n_features = 48
+
+    def __init__(self) -> None:
+        super().__init__(nn.AvgPool2d(4), nn.Flatten())
+
+
+BUILD = {spec.name: spec.build for spec in SPECS} | {"pooled": lambda request: Pooled()}
 
 
 @dataclass
