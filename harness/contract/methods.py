@@ -34,7 +34,7 @@ class FitContext(BuildContext):
     train: Split
     val: Split | None
     parents: tuple[Any, ...]  # the trained learners of the parent stages, frozen and in eval mode
-    seed: int  # for harness.randomness: numpy_generator(context.seed, "my purpose")
+    seed: int  # for generators: harness.numpy_generator(context.seed, "my purpose")
     trainer: Trainer
 
 

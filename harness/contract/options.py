@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.common.errors import PluginError
+from harness.common.errors import PluginError, UnknownName
 from harness.contract.batches import ShuffledBatches
-from harness.contract.recipe import Adam, Length, Recipe, Selection, Sgd, StepDecay, constant, cosine
+from harness.contract.recipe import Adam, Length, Recipe, Schedule, Selection, Sgd, StepDecay, constant, cosine
+
+PARTS = tuple(field.name for field in fields(Recipe))
 
 
 class MethodOptions(BaseModel):
@@ -21,7 +25,9 @@ class GradientOptions(MethodOptions):
     """What trainings by gradient descent have in common, whatever their batches. A method overrides the defaults."""
 
     images: int | None = Field(
-        None, gt=0, description="training length of a stage in images seen, rotated copies counted; overrides epochs"
+        None,
+        gt=0,
+        description="training length of a stage in images seen, every view and copy counted; overrides epochs",
     )
     epochs: int = Field(90, gt=0, description="training length of a stage in passes over the base classes")
     optimiser: Literal["sgd", "adam"] = Field("sgd", description="SGD with Nesterov-free momentum, or Adam")
@@ -44,8 +50,15 @@ class GradientOptions(MethodOptions):
         Args:
             prefix: options whose names begin with it stand in for their namesakes: with ``gen1_``, ``gen1_epochs`` for
                 ``epochs``. One that is None does not.
-            parts: what the recipe has in place of what the options say: ``batches``, ``copies``, ``schedule`` …
+            parts: of the recipe, by name, used instead of those that the options describe: ``batches``, ``copies``,
+                ``schedule`` … The options behind a part that is given are not read.
+        Raises:
+            UnknownName: a recipe has no such part.
+            PluginError: no ``batches`` are given and these options have no ``batch_size``.
         """
+        for name in parts:
+            if name not in PARTS:
+                raise UnknownName("part of a recipe", name, PARTS, "Parts")
 
         def value(name: str) -> Any:
             instead = getattr(self, prefix + name, None) if prefix else None
@@ -55,17 +68,9 @@ class GradientOptions(MethodOptions):
             images = value("images")
             parts["length"] = Length(images=images) if images else Length(epochs=value("epochs"))
         if "optimiser" not in parts:
-            if value("optimiser") == "adam":
-                parts["optimiser"] = Adam(value("learning_rate"), value("weight_decay"))
-            else:
-                parts["optimiser"] = Sgd(value("learning_rate"), value("momentum"), value("weight_decay"))
+            parts["optimiser"] = _optimiser(value)
         if "schedule" not in parts:
-            kind = value("schedule")
-            if kind == "step":  # of so many epochs where the length is in images, so that it keeps its shape
-                of = value("epochs") if parts["length"].images else None
-                parts["schedule"] = StepDecay(value("decay_at"), value("decay_factor"), of)
-            else:
-                parts["schedule"] = cosine if kind == "cosine" else constant
+            parts["schedule"] = _schedule(value, parts["length"])
         if "selection" not in parts:
             kind, patience = value("selection"), value("patience")
             measure: Literal["accuracy", "loss"] = "loss" if kind == "best-val-loss" else "accuracy"
@@ -75,6 +80,20 @@ class GradientOptions(MethodOptions):
                 raise PluginError(f"{type(self).__name__} has no batch_size: hand batches=… to recipe()")
             parts["batches"] = ShuffledBatches(value("batch_size"))
         return Recipe(**parts)
+
+
+def _optimiser(value: Callable[[str], Any]) -> Sgd | Adam:
+    if value("optimiser") == "adam":
+        return Adam(value("learning_rate"), value("weight_decay"))
+    return Sgd(value("learning_rate"), value("momentum"), value("weight_decay"))
+
+
+def _schedule(value: Callable[[str], Any], length: Length) -> Schedule:
+    kind = value("schedule")
+    if kind != "step":
+        return cosine if kind == "cosine" else constant
+    of = value("epochs") if length.images else None  # where the length is in images: so that it keeps its shape
+    return StepDecay(value("decay_at"), value("decay_factor"), of)
 
 
 class TrainingOptions(GradientOptions):

@@ -86,15 +86,23 @@ class StepDecay:
         return self.factor ** sum(epoch >= milestone for milestone in self.at)
 
 
+LONGEST_RISE = 0.25  # of a training; warm-ups of published recipes are shorter
+
+
 @dataclass(frozen=True)
 class WarmUp:
-    """A linear rise over the first ``epochs``, reaching 1 in their last step, times what ``then`` says."""
+    """A linear rise over the first ``epochs``, reaching 1 in their last step, times what ``then`` says.
+
+    The rise takes at most a quarter of the training's steps, so that a short training, as under ``--budget``, reaches
+    the full rate too.
+    """
 
     epochs: float
     then: Schedule = constant
 
     def __call__(self, position: Position) -> float:
-        return min(1.0, (position.step + 1) / max(1.0, self.epochs * position.epoch_steps)) * self.then(position)
+        rise = max(1.0, min(self.epochs * position.epoch_steps, position.steps * LONGEST_RISE))  # steps
+        return min(1.0, (position.step + 1) / rise) * self.then(position)
 
 
 @dataclass(frozen=True)

@@ -76,14 +76,13 @@ class Trainer(Protocol):
         """Train ``network`` in place, from its last checkpoint if there is one.
 
         Args:
-            network: what is trained, or several in a ModuleDict or ModuleList; ``loss`` must call the object it is
-                handed, which wraps it.
+            network: what is trained, or several in a ModuleDict or ModuleList. ``loss`` is handed it wrapped, for
+                precision and several processes, and must call it as a whole, not only parts of it.
             loss: (network, batch) → scalars by name, of which ``loss`` is minimised. Losses by name take turns within a
                 step, each with the optimiser of that name.
             recipe: length, optimiser, schedule, batches, views, selection.
         Raises:
-            HarnessError: the loss is not finite at the end of an epoch, or there are no validation classes to select
-                on.
+            HarnessError: the loss is not finite, or there are no validation classes to select on.
         """
 
     # ── for a loop of one's own ──────────────────────────────────────────────────────────────────

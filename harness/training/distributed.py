@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import distributed, nn
 from torch.distributed.nn.functional import all_gather, all_reduce  # which gradients flow through
 
+from harness.common.errors import PluginError
+
 
 def of_all_processes(values: torch.Tensor) -> tuple[torch.Tensor, int]:
     """``values`` (N, …) of all P processes of a training, (P·N, …), and the row at which this process's own begin.
 
-    For losses that set the images of a batch against each other. Gradients flow back to the process that a row is from:
-    where each process takes the mean over its own rows, or all take that over all rows, the gradient is that of one
-    process with the whole batch. With one process: ``values`` themselves, and 0.
+    For losses that compare the images of a batch with each other. Rows come process by process, those of a process in
+    its own order: of several views each process has its images in their first view, then in their second, and so on.
+    Labels are gathered in the same way. Gradients flow back to the process that a row is from: where each process takes
+    the mean over its own rows, or all take that over all rows, the gradient is that of one process with the whole
+    batch. With one process: ``values`` themselves, and 0.
     """
     if not _are_several():
         return values, 0
     return torch.cat(all_gather(values)), distributed.get_rank() * len(values)
+
+
+@contextmanager
+def refuse_parts_alone(network: nn.Module) -> Iterator[None]:
+    """Raises PluginError where a training step inside calls parts of the networks, but none of them as a whole.
+
+    The gradients of several processes are put together only behind a call of the whole.
+
+    Args:
+        network: as Fabric wraps it; one, or several in a ModuleDict or ModuleList.
+    """
+    called = False
+
+    def note(*_: object) -> None:
+        nonlocal called
+        called = True
+
+    wholes = list(network.children()) if isinstance(network, (nn.ModuleDict, nn.ModuleList)) else [network]
+    hooks = [whole.register_forward_pre_hook(note) for whole in wholes]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not called:
+        raise PluginError(
+            "the loss calls parts of the network that it is handed, and never the network itself, so that each process "
+            "would train by itself: call network(batch.images)"
+        )
 
 
 def normalise_over_all_processes(network: nn.Module, device: torch.device) -> nn.Module:

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.common.errors import HarnessError
 from harness.common.randomness import seeded
-from harness.training.distributed import normalise_over_all_processes
+from harness.training.distributed import normalise_over_all_processes, refuse_parts_alone
 from harness.training.events import EpochDone, TrainingProgress
-from harness.training.session import refuse_infinite
+from harness.training.finite import refuse_infinite_steps
 from harness.training.state import Best
 from harness.training.steps import (
     Optimisers,
@@ -142,18 +142,23 @@ class Training:
         steps = stream.steps(epoch)[: self.n_steps - epoch * self.epoch_steps]
         n_images = sum(len(step.index) for step in steps) * self.recipe.views * self.recipe.copies
         totals: dict[str, torch.Tensor] = {}
+        recent: list[dict[str, torch.Tensor]] = []  # losses that nobody has looked at
         clock = _Clock()
         with seeded(self.session.seed, "epoch", self.phase, epoch, fabric.global_rank):
             for i, batch in enumerate(stream.batches(epoch, steps)):
-                losses = self._step(fabric, network, turns, batch)
+                with refuse_parts_alone(network) if fabric.world_size > 1 and i == 0 else nullcontext():
+                    losses = self._step(fabric, network, turns, batch)
                 for name, value in losses.items():
                     totals[name] = totals.get(name, 0) + value
+                recent.append(losses)
                 if clock.should_report():
+                    refuse_infinite_steps(totals, recent, i + 1, epoch + 1)
+                    recent.clear()
                     self._report(epoch, steps[: i + 1], clock, losses["loss"])
+            refuse_infinite_steps(totals, recent, len(steps), epoch + 1)
         means = fabric.all_reduce({name: value / len(steps) for name, value in totals.items()})
         metrics = {name: float(value) for name, value in cast("dict[str, torch.Tensor]", means).items()}
         seconds = clock.seconds()
-        refuse_infinite(metrics, epoch + 1)
         self.session.done.images_seen += n_images
         self.session.done.seconds += seconds
         return {**metrics, "images_per_second": n_images / seconds}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -112,10 +111,3 @@ class Session:
     @cached_property
     def _feed(self) -> ImageFeed:
         return ImageFeed(self.split, self.device)
-
-
-def refuse_infinite(metrics: Mapping[str, float], epoch: int) -> None:
-    """Raises HarnessError where a metric of an epoch is not finite."""
-    if not all(map(math.isfinite, metrics.values())):
-        shown = ", ".join(f"{name} {value:g}" for name, value in metrics.items())
-        raise HarnessError(f"the loss is not finite after epoch {epoch} ({shown}): try a lower learning rate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from harness.common.errors import PluginError
+from harness.common.errors import PluginError, one_line
 from harness.contract.recipe import Position
 
 if TYPE_CHECKING:
@@ -85,13 +86,31 @@ def backward(fabric: Fabric, network: Any, turns: list[Turn], turn: Turn, batch:
     for each in turns:
         for optimiser in each.optimisers:
             optimiser.zero_grad(set_to_none=True)
-    losses = turn.loss(network, batch)
+    losses = _losses(turn, network, batch)
     if not isinstance(losses, Mapping):
         raise PluginError(f"the loss function returned a {type(losses).__name__}: return {{'loss': …}}")
     if "loss" not in losses:
         raise PluginError(f"the losses {', '.join(losses) or '(none)'} have none named 'loss' to minimise")
     fabric.backward(losses["loss"])
     return dict(losses)
+
+
+def _losses(turn: Turn, network: Any, batch: Batch) -> Any:
+    """What the loss function of a turn returns.
+
+    Raises:
+        PluginError: sizes do not match, and they are those of all views and of one.
+    """
+    try:
+        return turn.loss(network, batch)
+    except (ValueError, RuntimeError, IndexError) as error:
+        n_images, n_labels = len(batch.images), len(batch.labels)
+        if batch.views == 1 or not {str(n_images), str(n_labels)} <= set(re.findall(r"\d+", str(error))):
+            raise
+        raise PluginError(
+            f"{one_line(error).rstrip('.')}. This batch has {n_images} images, {batch.views} views of each, and "
+            f"{n_labels} labels: write batch.labels.repeat(batch.views) for those of all views"
+        ) from error
 
 
 def take_step(turn: Turn, clip: float | None) -> None:

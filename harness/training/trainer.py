@@ -13,8 +13,9 @@ from torch import nn
 from harness.common.errors import HarnessError, PluginError
 from harness.training.checkpoints import check_state
 from harness.training.events import EpochDone, TrainingProgress
+from harness.training.finite import refuse_infinite
 from harness.training.loop import PROGRESS_EVERY, Training
-from harness.training.session import Session, refuse_infinite
+from harness.training.session import Session
 
 if TYPE_CHECKING:
     from harness.contract.recipe import Recipe
@@ -43,14 +44,13 @@ class Trainer(Session):
         """Train ``network`` in place, from its last checkpoint if there is one.
 
         Args:
-            network: what is trained, or several in a ModuleDict or ModuleList; ``loss`` must call the object it is
-                handed, which wraps it.
+            network: what is trained, or several in a ModuleDict or ModuleList. ``loss`` is handed it wrapped, for
+                precision and several processes, and must call it as a whole, not only parts of it.
             loss: (network, batch) → scalars by name, of which ``loss`` is minimised. Losses by name take turns within a
                 step, each with the optimiser of that name.
             recipe: length, optimiser, schedule, batches, views, selection.
         Raises:
-            HarnessError: the loss is not finite at the end of an epoch, or there are no validation classes to select
-                on.
+            HarnessError: the loss is not finite, or there are no validation classes to select on.
         """
         self.check(recipe, loss)
         self._phase += 1

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from harness.common.errors import PluginError
+from harness.common.errors import PluginError, UnknownName
 from harness.contract.batches import EpisodicBatches, ShuffledBatches
 from harness.contract.options import GradientOptions, TrainingOptions
 from harness.contract.recipe import (
@@ -51,11 +51,19 @@ def test_cosine_agrees_with_torch():
 
 def test_a_warm_up_rises_as_torchs_and_then_leaves_the_schedule_alone():
     torchs = torch.optim.lr_scheduler.LinearLR
-    found = list(rates(WarmUp(2.0), lambda o: torchs(o, start_factor=1 / 20, total_iters=19), 60, 10))
+    found = list(rates(WarmUp(2.0), lambda o: torchs(o, start_factor=1 / 20, total_iters=19), 80, 10))
     for ours, expected in found:
         assert ours == pytest.approx(expected)
-    late = Position(40, 60, 10)
+    late = Position(40, 80, 10)
     assert WarmUp(2.0, then=cosine)(late) == cosine(late)
+
+
+def test_a_warm_up_reaches_the_full_rate_in_a_quarter_of_a_training_shorter_than_itself():
+    """Ten epochs of rise in a training of four: at a step of forty the rate is full, as a rise of one epoch's is."""
+    rise = [WarmUp(10.0)(Position(step, 40, 10)) for step in range(40)]
+    assert rise == [WarmUp(1.0)(Position(step, 40, 10)) for step in range(40)]
+    assert rise[8:10] == pytest.approx([0.9, 1.0])
+    assert [WarmUp(10.0)(Position(step, 3, 10)) for step in range(3)] == [1.0, 1.0, 1.0]
 
 
 def test_step_decay_of_many_epochs_keeps_its_shape_at_any_length():
@@ -110,6 +118,11 @@ def test_parts_take_the_place_of_what_options_say():
     warm = WarmUp(1.0, then=cosine)
     found = TrainingOptions().recipe(schedule=warm, length=Length(steps=5), selection=None, clip=1.0)
     assert (found.schedule, found.length, found.clip) == (warm, Length(steps=5), 1.0)
+
+
+def test_a_part_that_no_recipe_has_is_told_with_a_suggestion():
+    with pytest.raises(UnknownName, match=r"unknown part of a recipe 'clipping'\. Did you mean 'clip'\?"):
+        TrainingOptions().recipe(clipping=1.0)
 
 
 def test_options_without_a_batch_size_say_that_batches_are_missing():

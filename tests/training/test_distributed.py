@@ -12,7 +12,13 @@ from harness_skd.losses import simclr
 from torch import nn
 from torch.nn import functional as F
 
-from harness.training.distributed import BatchNormOfAll, normalise_over_all_processes, of_all_processes
+from harness.common.errors import PluginError
+from harness.training.distributed import (
+    BatchNormOfAll,
+    normalise_over_all_processes,
+    of_all_processes,
+    refuse_parts_alone,
+)
 
 ONE_OF_TWO_PROCESSES = """
 import sys, torch
@@ -21,7 +27,7 @@ import test_distributed
 folder, rank = sys.argv[1], int(sys.argv[2])
 torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
 work, *whole = torch.load(f"{folder}/given.pt", weights_only=False)
-own = [values.chunk(2)[rank].clone().requires_grad_() for values in whole]
+own = [values.chunk(2)[rank].clone().requires_grad_(values.is_floating_point()) for values in whole]
 torch.save(getattr(test_distributed, work)(*own), f"{folder}/found-{rank}.pt")
 torch.distributed.destroy_process_group()
 """
@@ -96,6 +102,39 @@ def test_batch_norm_is_that_of_the_whole_batch(by_two):
     for of_each, value in zip(remembered, expected, strict=True):
         for found in of_each:
             torch.testing.assert_close(found, value)
+
+
+class Parted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone, self.head = nn.Linear(5, 4), nn.Linear(4, 3)
+
+    def forward(self, images):
+        return self.backbone(images)
+
+
+PARTED = Parted()
+
+
+@pytest.mark.parametrize("network", [PARTED, nn.ModuleList([PARTED, nn.Linear(2, 2)])])
+def test_a_step_that_calls_parts_of_a_network_alone_is_refused(network):
+    with refuse_parts_alone(network):
+        PARTED.head(PARTED(torch.ones(2, 5)))
+    with (
+        pytest.raises(PluginError, match=r"and never the network itself, .*: call network\(batch.images\)"),
+        refuse_parts_alone(network),
+    ):
+        PARTED.head(PARTED.backbone(torch.ones(2, 5)))
+    with pytest.raises(LookupError), refuse_parts_alone(network):
+        raise LookupError
+
+
+def test_rows_are_gathered_process_by_process_each_with_its_views_in_turn(by_two):
+    """Images 0 to 3 in two views, tens and twenties: a process has half of the images in both views."""
+    rows = torch.tensor([10, 11, 20, 21, 12, 13, 22, 23])
+    gathered, first = by_two(of_all_processes, rows)
+    assert [each.tolist() for each in gathered] == [rows.tolist()] * 2
+    assert first == (0, 4)
 
 
 def test_alone_it_is_torchs_batch_norm():

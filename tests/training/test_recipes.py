@@ -65,10 +65,10 @@ def test_a_warm_up_is_applied_to_every_group(plain):
         made.register_step_pre_hook(lambda o, *_: rates.append([group["lr"] for group in o.param_groups]))
         return made
 
-    trainer(plain).run(Net(), cross_entropy, Recipe(Length(epochs=2), optimiser, WarmUp(1.0)))
-    assert len(rates) == 6  # two epochs of three steps of 64 images
+    trainer(plain).run(Net(), cross_entropy, Recipe(Length(epochs=4), optimiser, WarmUp(1.0)))
+    assert len(rates) == 12  # four epochs of three steps of 64 images
     torch.testing.assert_close(
-        torch.tensor(rates), torch.tensor([[0.4, 0.1]]) * torch.tensor([1 / 3, 2 / 3, 1, 1, 1, 1])[:, None]
+        torch.tensor(rates), torch.tensor([[0.4, 0.1]]) * torch.tensor([1 / 3, 2 / 3] + 10 * [1.0])[:, None]
     )
 
 
@@ -205,6 +205,24 @@ def test_images_seen_are_those_of_all_views_and_copies(tiny):
     loop = trainer(tiny)
     loop.run(Net(), loss, Recipe(Length(images=1000), SHORT["optimiser"], views=3, copies=2))
     assert loop.images_seen == sum(forwarded) == 3 * 64 * 6  # 2.6 steps of 384 images, rounded up
+
+
+def test_labels_that_are_not_repeated_for_all_views_are_told_with_the_remedy(tiny):
+    with pytest.raises(PluginError) as caught:
+        trainer(tiny).run(Net(), cross_entropy, Recipe(**SHORT, views=2))
+    assert str(caught.value) == (
+        "ValueError: Expected input batch_size (128) to match target batch_size (64). This batch has 128 images, 2 "
+        "views of each, and 64 labels: write batch.labels.repeat(batch.views) for those of all views"
+    )
+
+
+@pytest.mark.parametrize(("views", "message"), [(1, "of 64 and 32"), (2, "of 64 and 32"), (2, "no sizes")])
+def test_other_mistakes_in_a_loss_speak_for_themselves(tiny, views, message):
+    def loss(network, batch):
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match=message):
+        trainer(tiny).run(Net(), loss, Recipe(**SHORT, views=views))
 
 
 # ── selection ─────────────────────────────────────────────────────────────────────────────────────

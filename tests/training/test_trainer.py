@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import NamedTuple
 
 import pytest
@@ -108,8 +109,54 @@ def test_selection_without_validation_classes_is_refused_before_training(tiny):
 
 
 def test_a_loss_that_is_not_finite_is_told(tiny):
-    with pytest.raises(HarnessError, match="not finite after epoch 1"):
+    with pytest.raises(
+        HarnessError, match=r"not finite from step \d+ of epoch 1 on \(loss .*: try a lower learning rate"
+    ):
         trainer(tiny).run(Net(), cross_entropy, recipe(learning_rate=1e30))
+
+
+def turning_infinite(at, calls, name="twins", value=float("nan")):
+    """A loss of two terms, of which one is no number from a step on; ``calls`` grows by one a step."""
+
+    def loss(network, batch):
+        calls.append(1)
+        labels = cross_entropy(network, batch)["loss"]
+        terms = {"twins": torch.tensor(110.5), "labels": labels.detach()}
+        if len(calls) >= at:
+            terms[name] = torch.tensor(value)
+        return {"loss": labels + 0 * sum(terms.values()), **terms}
+
+    return loss
+
+
+def test_the_first_step_without_a_finite_loss_is_told_with_its_terms_and_fitting_advice(tiny):
+    with pytest.raises(HarnessError) as caught:
+        trainer(tiny).run(Net(), turning_infinite(1, []), recipe())
+    assert re.fullmatch(
+        r"the loss is not finite from step 1 of epoch 1 on \(loss nan, twins nan, labels 2\.\d+\): "
+        "look at its formula and at the data",
+        str(caught.value),
+    )
+    with pytest.raises(HarnessError, match=r"from step 3 of epoch 2 on \(.*\): try a lower learning rate"):
+        trainer(tiny).run(Net(), turning_infinite(12 + 3, []), recipe())
+
+
+def test_a_term_alone_that_is_not_finite_is_told_too(tiny):
+    def loss(network, batch):
+        return {**cross_entropy(network, batch), "distance": torch.tensor(float("inf"))}
+
+    with pytest.raises(HarnessError, match=r"from step 1 of epoch 1 on \(loss 2\.\d+, distance inf\)"):
+        trainer(tiny).run(Net(), loss, recipe())
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_at_the_next_report(tiny, monkeypatch):
+    import harness.training.loop
+
+    monkeypatch.setattr(harness.training.loop, "PROGRESS_EVERY", 0.0)
+    calls, events = [], []
+    with pytest.raises(HarnessError, match="from step 5 of epoch 1"):
+        trainer(tiny, report=events.append).run(Net(), turning_infinite(5, calls), recipe())
+    assert (len(calls), len(events)) == (5, 4)  # of twelve steps an epoch
 
 
 def test_progress_counts_up_to_the_announced_total(tiny, monkeypatch):
