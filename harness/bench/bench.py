@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import runs
 from harness.bench.checks import check_backbones, check_methods
 from harness.bench.events import BenchStarted, Observe
 from harness.bench.schedule import Schedule
 from harness.bench.table import open_table
+from harness.bench.unread import unread_options
 from harness.common.errors import HarnessError, RunsError, UnknownName
-from harness.execution.events import JobEvent
+from harness.execution.events import JobEvent, Note, OptionsRead
 from harness.hardware.request import HardwareRequest
 from harness.runs import StageFolder
 from harness.runs.records import BenchRecord
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.plan import BenchPlan
     from harness.execution.executor import Executor
+    from harness.execution.job import StageJob
 
 
 def bench(
@@ -31,8 +33,7 @@ def bench(
     root: Path,
     observe: Observe = lambda event: None,
     train: bool = True,
-    keep: bool = True,
-    check: bool = True,
+    trial: bool = False,
 ) -> BenchRecord:
     """Train and score every stage of every method of ``plan`` on the same data and episodes, and keep the record.
 
@@ -44,8 +45,8 @@ def bench(
         root: the folder of prepared datasets.
         observe: is told what harness.execution.events defines.
         train: False: only score what is trained.
-        keep: write the record down, where ``harness report`` finds it.
-        check: refuse options that a method says do not go with the data. False: what fails is a failure in the record.
+        trial: of a search for options. No record is kept, and where a method says that its options do not go with the
+            data, that is no error: what fails is a failure in the record.
     Returns:
         The bench's record: the plan, and a table a dataset.
     Raises:
@@ -53,11 +54,11 @@ def bench(
         RunsError: ``train`` is False and no stage is trained.
     """
     executor.check(HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices))
-    runs.writable(output, output / "stages", *([output / "benches"] if keep else []))
+    runs.writable(output, output / "stages", *([] if trial else [output / "benches"]))
     _refuse_vain_options(plan, catalogue)
     tables = [open_table(plan, name, catalogue, output, root) for name in plan.dataset]
     for table in tables:
-        if check:
+        if not trial:
             check_methods(table.entries, table.dataset)
         check_backbones(table.jobs, table.dataset, catalogue)
     rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
@@ -72,15 +73,24 @@ def bench(
         )
     observe(BenchStarted(jobs))
     schedule = Schedule(tables, observe, {job.key for job in untrained})
-    for job, outcome in executor.run(schedule.ready, lambda job, event: observe(JobEvent(job, event))):
+    reads: dict[str, frozenset[str]] = {}  # a trained stage's key → the options that it was seen to read
+
+    def hear(job: StageJob, event: Any) -> None:
+        if isinstance(event, OptionsRead):
+            reads[job.key] = event.names
+        observe(JobEvent(job, event))
+
+    for job, outcome in executor.run(schedule.ready, hear):
         schedule.finish(job, outcome)
+    for text in dict.fromkeys(text for table in tables for text in unread_options(table, reads)):
+        observe(Note(text))
     record = BenchRecord(
         id=runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         plan=plan,
         tables=tuple(table.record(output) for table in tables),
     )
-    if keep:
+    if not trial:
         runs.save_bench(output, record)
     return record
 

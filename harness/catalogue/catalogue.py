@@ -14,6 +14,7 @@ import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from harness.catalogue.importing import why_not_imported
 from harness.catalogue.validation import validate
 from harness.common.errors import HarnessError, PluginError, UnknownName, one_line
 from harness.common.version import __version__
@@ -77,7 +78,7 @@ class Catalogue:
                 with standard_output_kept():
                     module = entry.load()
             except (Exception, SystemExit) as error:
-                catalogue.broken.append(Broken(plugin, one_line(error), entry.name))
+                catalogue.broken.append(Broken(plugin, why_not_imported(error), entry.name))
             else:
                 catalogue.add(plugin, module, entry.name)
         return catalogue

@@ -28,7 +28,10 @@ def _validate_method(method: MethodSpec) -> None:
         raise PluginError(f"{method.name}: options must be a subclass of harness.MethodOptions")
     for name, option in method.options.model_fields.items():
         if not option.description:
-            raise PluginError(f"{method.name}: the option {name!r} has no description")
+            raise PluginError(
+                f"{method.name}: the option {name!r} has no description: write it as {name}: … = "
+                'Field(…, description="…"), with pydantic\'s Field'
+            )
     for preset in method.presets or [""]:
         for dataset in ["", *(method.presets[preset].per_dataset if preset else ())]:
             checked_stages(method, resolve(method, preset, dataset))

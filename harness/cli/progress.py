@@ -54,13 +54,13 @@ class Display:
         self._live: Any = None
         self._all: TaskID | None = None
         self._bars: dict[StageJob, TaskID] = {}  # of the jobs under way
+        self._broken = list(catalogue.broken)  # plugins that nothing was said of yet
+        self._noted: set[str] = set()
 
     def __enter__(self) -> Display:
         from rich.console import Group
         from rich.live import Live
 
-        for broken in self._catalogue.broken:
-            self._say(f"warning: plugin {broken.plugin} is left out: {broken.reason}")
         if self._console.is_terminal:
             self._live = Live(Group(self._stages, self._training), console=self._console, transient=True)
             self._live.start()
@@ -71,14 +71,24 @@ class Display:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+        self._tell_broken(but=str(error))
 
     def __call__(self, event: Any) -> None:
         if isinstance(event, BenchStarted):
+            self._tell_broken()
             self._all = self._stages.add_task("stages", total=len(event.jobs))
         elif isinstance(event, JobEvent):
             self._show_job_event(event.job, event.event)
-        elif isinstance(event, Note):
+        elif isinstance(event, Note) and event.text not in self._noted:  # a search has many benches
+            self._noted.add(event.text)
             self._say(event.text)
+
+    def _tell_broken(self, but: str = "") -> None:
+        """Say once which plugins are left out, except one whose reason is told in ``but``, the error that ends it."""
+        for broken in self._broken:
+            if broken.reason not in but:
+                self._say(f"warning: plugin {broken.plugin} is left out: {broken.reason}")
+        self._broken = []
 
     def _show_job_event(self, job: StageJob, event: Any) -> None:
         if isinstance(event, JobStarted):

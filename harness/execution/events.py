@@ -34,7 +34,7 @@ class RanksNeeded:
 
 @dataclass(frozen=True)
 class OptionsRead:
-    """A stage is trained; these are the options that it was seen to read."""
+    """A stage is trained and scored; these are the options that it was seen to read."""
 
     names: frozenset[str]
 

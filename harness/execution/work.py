@@ -90,6 +90,7 @@ class Work:
         done = self.folder.result(self.job.key, keys)
         if done is not None:
             return done
+        was_trained = self.folder.trained is not None
         learner = self.trained_learner()
         missing = {
             key: episode_set
@@ -101,6 +102,8 @@ class Work:
         seconds = time.perf_counter() - started
         for key, score in zip(missing, scores, strict=True):
             self.folder.save_score(key, score, seconds, self.hardware.describe())
+        if not was_trained:  # what a learner reads when it predicts counts too
+            self.emit(OptionsRead(frozenset(self.method.reads.get(self.job.stage, ()))))
         result = self.folder.result(self.job.key, keys)
         if result is None:
             raise HarnessError(f"{self.job.folder} lost files while they were written: is something deleting them?")
@@ -119,7 +122,6 @@ class Work:
             self.folder.save_identity(self.job.identity)
             memory = PeakMemory(self.hardware)
             trainer = self.fit(learner)
-            self.emit(OptionsRead(frozenset(self.method.reads.get(self.job.stage, ()))))
             self.folder.save_trained(learner, self.record(trainer, memory.n_bytes()))
             release_memory()
         else:

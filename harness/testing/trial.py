@@ -69,7 +69,7 @@ class Trial:
             if trained.problem is not None:
                 return
             watch = self._watch
-            yield Check("training changes the weights and leaves them finite", first(watch.idle))
+            yield Check(f"training changes the weights and leaves them finite{self._unmoved()}", first(watch.idle))
             yield Check("training never opens the dataset, test split and all", first(watch.opened))
             yield Check("it leaves global random generators and torch's settings alone", first(watch.touched))
             yield Check("training counts the images that its networks see", first(watch.uncounted))
@@ -85,12 +85,23 @@ class Trial:
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────
 
+    def _unmoved(self) -> str:
+        """Parameters that training left as they were, for the line of the check."""
+        if not self._watch.unmoved:
+            return ""
+        return f" (but not {'; '.join(self._watch.unmoved)}: no optimiser holds these, or no loss depends on them)"
+
     def _reading(self, job: StageJob) -> str:
-        """What a stage was seen to read, and what its key holds besides."""
+        """What a stage was seen to read, and which other options train it again all the same."""
         seen = self._reads.get(job.stage, frozenset())
         unread = sorted(set(job.identity.options) - seen)
         shown = ", ".join(name for name in job.options if name in seen) or "none"
-        return f"{shown} (and in its key: {', '.join(unread)})" if unread else shown
+        if not unread:
+            return shown
+        return (
+            f"{shown} (not read this time: {', '.join(unread)}; another value of one of these trains it again, unless "
+            "Stage.reads leaves it out)"
+        )
 
     def _train(self, name: str, seeds: Sequence[int], interrupt: bool = False) -> str | None:
         """Bench the method into a folder of its own; what failed, if anything did."""
@@ -192,7 +203,10 @@ class Trial:
         if differing:
             yield from filter(None, [self._train("again", (0,))])
             yield from self._differing(
-                "first", "again", "two trainings with seed 0 differ: use harness.common.randomness"
+                "first",
+                "again",
+                "two trainings with seed 0 differ: take all randomness from harness.numpy_generator, "
+                "harness.torch_generator or harness.seeded",
             )
         yield from differing
 

@@ -28,6 +28,7 @@ class Watch:
     touched: list[str] = field(default_factory=list)  # … global state was not as before
     uncounted: list[str] = field(default_factory=list)  # … networks saw more images than were counted
     idle: list[str] = field(default_factory=list)  # … training changed nothing, or made something not finite
+    unmoved: list[str] = field(default_factory=list)  # stage: parameters that may train and did not
     learned: dict[str, torch.Tensor] = field(default_factory=dict)  # stage → outputs right after its last training
     _inside: str | None = None  # the stage that is building or training now
 
@@ -67,6 +68,9 @@ class Watch:
         for name, value in after.items():
             if not bool(value.isfinite().all()):
                 self.idle.append(f"{stage.name}: {name} is NaN or infinite")
+        still = [name for name in _trainable(learner) if torch.equal(before[name].cpu(), after[name].cpu())]
+        if still:
+            self.unmoved.append(f"{stage.name}: {_shortened(still)}")
         self.learned[stage.name] = self.outputs(learner)
 
     def _compare(self, stage: Stage, counted: int, seen: int) -> None:
@@ -93,7 +97,8 @@ class Watch:
         for name, value in before.items():
             if after[name] != value and (torch_generator or name != "torch's generator"):
                 self.touched.append(
-                    f"{stage.name} changes {name}: use harness.common.randomness, and undo what you set"
+                    f"{stage.name} changes {name}: draw from harness.numpy_generator or harness.torch_generator, or "
+                    "inside harness.seeded, and undo what you set"
                 )
 
 
@@ -115,6 +120,17 @@ def images_seen(learner: Any) -> Iterator[list[int]]:
         yield seen
     finally:
         handle.remove()
+
+
+def _trainable(learner: Any) -> list[str]:
+    """The names of a learner's parameters that may train."""
+    if not isinstance(learner, torch.nn.Module):
+        return []
+    return [name for name, weight in learner.named_parameters() if weight.requires_grad]
+
+
+def _shortened(names: Sequence[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def global_state() -> Mapping[str, Any]:

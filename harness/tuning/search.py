@@ -147,10 +147,11 @@ def _run_trials(
     )
 
     def pass_on(event: Any) -> None:
-        if not isinstance(event, BenchStarted):  # the search is the work to be done, not one of its benches
+        # The search is the work to be done, not one of its benches, and may name options that some trials do not read.
+        if not isinstance(event, BenchStarted | Note):
             observe(event)
 
-    record = bench(together, catalogue, executor, output, root, pass_on, keep=False, check=False)
+    record = bench(together, catalogue, executor, output, root, pass_on, trial=True)
     stages = record.tables[0].stages
     return [
         _trial(number, values, [stage for stage in stages if stage.row == row], output)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import harness
 from harness.contract.results import StageFailure, StageResult
-from harness.execution.events import JobDone, OptionsRead
+from harness.execution.events import JobDone, Note, OptionsRead
 from harness.networks.learners import ClassifierNetwork
 from harness.reports.build import build_report
 from tests.helpers.bench import happened, weights
@@ -142,11 +142,62 @@ def test_without_reads_every_option_decides_and_what_is_read_is_told(run_bench, 
     spec = harness.MethodSpec("plain", "plain", "", Options, lambda options: [stage], head=harness.Head("cosine"))
     catalogue.add("plain-plugin", offering(harness_methods=[spec]))
     events = []
-    run_bench(observe=events.append, methods=("plain",), sweep={"plain.sharpness": (1.0, 2.0)})
+    run_bench(observe=events.append, methods=("plain",), sweep={"plain.sharpness": (2.0, 3.0)})
     assert len(weights(tmp_path / "runs")) == 2
     for _, event in happened(events, OptionsRead):
         assert {"images", "learning_rate", "batch_size"} <= event.names
         assert "sharpness" not in event.names
+    assert [event.text for event in events if isinstance(event, Note)] == [
+        f"plain sharpness={value}: no stage reads the option sharpness with these values: setting it changes nothing"
+        for value in ("2.0", "3.0")
+    ]
+
+
+def test_an_option_that_is_set_and_read_nowhere_is_told_trained_or_not(run_bench, team):
+    """momentum is SGD's; ``members`` decides which stages there are; ``sharpness`` is read by one of three."""
+    team(ensemble())
+    values = {"team.optimiser": "adam", "team.momentum": 0.5, "team.members": 1, "team.sharpness": 2.0}
+    events, again = [], []
+    run_bench(observe=events.append, methods=("team",), set=values)
+    assert [event.text for event in events if isinstance(event, Note)] == [
+        "team: no stage reads the option momentum with these values: setting it changes nothing"
+    ]
+    run_bench(observe=again.append, methods=("team",), set=values)  # nothing is trained, so nobody can tell
+    assert [event for event in again if isinstance(event, Note)] == []
+
+
+def test_an_option_that_no_stage_names_is_told_without_a_training(run_bench, catalogue):
+    stage = harness.Stage("only", build, fit, reads=harness.TRAINING_READS)
+    spec = harness.MethodSpec("named", "named", "", Options, lambda options: [stage], head=harness.Head("cosine"))
+    catalogue.add("named-plugin", offering(harness_methods=[spec]))
+    run_bench(methods=("named",))
+    events = []
+    run_bench(observe=events.append, methods=("named",), set={"named.sharpness": 2.0})
+    assert all(event.reused for _, event in happened(events, JobDone))
+    assert [event.text for event in events if isinstance(event, Note)] == [
+        "named: no stage reads the option sharpness with these values: setting it changes nothing"
+    ]
+
+
+class Sharpened(ClassifierNetwork):
+    """Reads an option where it embeds, after its training."""
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.options = context.options
+
+    def embed(self, images):
+        return self.options.sharpness * super().embed(images)
+
+
+def test_an_option_that_only_scoring_reads_counts_as_read(run_bench, catalogue):
+    stage = harness.Stage("only", Sharpened, fit)
+    spec = harness.MethodSpec("late", "reads late", "", Options, lambda options: [stage], head=harness.Head("cosine"))
+    catalogue.add("late-plugin", offering(harness_methods=[spec]))
+    events = []
+    (record,) = run_bench(observe=events.append, methods=("late",), set={"late.sharpness": 2.0}).tables[0].stages
+    assert record.failure is None
+    assert [event for event in events if isinstance(event, Note)] == []
 
 
 def test_selection_on_validation_asks_for_the_recipes_own_protocol(run_bench, catalogue):

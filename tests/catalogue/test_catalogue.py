@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 
 import pytest
 
 import harness
-from harness.catalogue.catalogue import Broken, Catalogue
+from harness.catalogue.catalogue import Catalogue
 from harness.common.errors import PluginError
 
 GOOD = """
@@ -61,8 +62,12 @@ def test_a_plugin_whose_import_fails_is_listed_and_stops_nothing(install):
     install("harness-good", GOOD)
     catalogue = Catalogue.discover()
     assert "good" in catalogue.methods
-    assert Broken("harness-bad", "ModuleNotFoundError: No module named 'no_such_module_anywhere'", "bad") in (
-        catalogue.broken
+    (broken,) = catalogue.broken
+    assert (broken.plugin, broken.name) == ("harness-bad", "bad")
+    assert re.fullmatch(
+        r"ModuleNotFoundError: No module named 'no_such_module_anywhere' \(/.*/harness_bad\.py, line 1\): install it "
+        "beside the harness, and name it in the plugin's dependencies",
+        broken.reason,
     )
     with pytest.raises(PluginError, match="method 'bad' is installed but broken: ModuleNotFoundError"):
         catalogue.method("bad")
@@ -71,12 +76,37 @@ def test_a_plugin_whose_import_fails_is_listed_and_stops_nothing(install):
 @pytest.mark.parametrize("code", ["import sys; sys.exit('bye')", "raise SystemExit('bye')"])
 def test_a_plugin_that_exits_at_import_is_listed_and_stops_nothing(install, code):
     install("harness-bad", code)
-    assert [broken.reason for broken in Catalogue.discover().broken] == ["SystemExit: bye"]
+    (broken,) = Catalogue.discover().broken
+    assert re.fullmatch(r"SystemExit: bye \(/.*/harness_bad\.py, line 1\)", broken.reason)
 
 
 def test_an_error_of_several_lines_is_listed_as_one(install):
     install("harness-bad", "raise ValueError('first\\n  second')")
-    assert [broken.reason for broken in Catalogue.discover().broken] == ["ValueError: first second"]
+    (broken,) = Catalogue.discover().broken
+    assert re.fullmatch(r"ValueError: first second \(/.*/harness_bad\.py, line 1\)", broken.reason)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import json\n\njson.loads('{')", r"JSONDecodeError: Expecting .* \(/.*/harness_bad\.py, line 3\)"),
+        ("from harness import Recpie", r"ImportError: cannot import name 'Recpie' .* \(/.*/harness_bad\.py, line 1\)"),
+        ("import harness.recipes", r"ModuleNotFoundError: .*'harness\.recipes' \(/.*/harness_bad\.py, line 1\)"),
+        ("\nfor", r"SyntaxError: invalid syntax \(harness_bad\.py, line 2\)"),
+        ("import harness\nraise harness.HarnessError('Run: pip install it')", r"Run: pip install it"),
+    ],
+)
+def test_an_import_that_fails_is_told_with_the_plugins_own_line(install, code, reason):
+    install("harness-bad", code)
+    (broken,) = Catalogue.discover().broken
+    assert re.fullmatch(reason, broken.reason)
+
+
+def test_an_entry_point_without_its_module_is_told(install, tmp_path):
+    install("harness-bad", "")
+    (tmp_path / "harness_bad.py").unlink()
+    (broken,) = Catalogue.discover().broken
+    assert broken.reason == "ModuleNotFoundError: No module named 'harness_bad'"
 
 
 @pytest.mark.parametrize("requirement", ["fsl-harness>=99", "FSL_Harness >= 99", "fsl-harness<0.0.1"])

@@ -86,7 +86,10 @@ def stages_named(*names, **about):
         (a_method("a name"), "the name 'a name' may hold letters, digits"),
         (a_method("skd/gen0"), "the name 'skd/gen0' may hold"),
         (a_method(options=dict), "options must be a subclass of harness.MethodOptions"),
-        (a_method(options=Undescribed), "the option 'alpha' has no description"),
+        (
+            a_method(options=Undescribed),
+            "the option 'alpha' has no description: write it as alpha: … = Field(…, description=\"…\")",
+        ),
         (a_method(stages=lambda options: []), "mine: no stages"),
         (a_method(stages=stages_named("one", "one")), "two stages are named 'one'"),
         (a_method(stages=stages_named("one", parents=("two",))), "its parent 'two' is no earlier stage"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,45 @@ def test_a_fit_that_trains_nothing_is_found():
     assert "only.fit changes no weight" in refused(method(fit=lambda context, learner: None))
 
 
+def test_parameters_that_nothing_trains_are_named_in_a_check_that_passes():
+    def omitting(context, learner):
+        def optimiser(network):
+            return torch.optim.SGD(network.backbone.parameters(), 0.01)
+
+        context.trainer.run(learner, cross_entropy, context.options.recipe(optimiser=optimiser))
+
+    claims = [check.claim for check in passed(method(fit=omitting))]
+    assert (
+        "training changes the weights and leaves them finite (but not only: classifier.weight, classifier.bias: "
+        "no optimiser holds these, or no loss depends on them)"
+    ) in claims
+    assert "training changes the weights and leaves them finite" in [check.claim for check in passed(method())]
+
+
+def test_options_that_a_stage_did_not_read_are_named_apart():
+    def adam(context, learner):
+        def optimiser(network):
+            return torch.optim.Adam(network.parameters(), context.options.learning_rate)
+
+        context.trainer.run(
+            learner, cross_entropy, context.options.recipe(optimiser=optimiser, schedule=harness.cosine)
+        )
+
+    reads = ("images", "learning_rate", "batch_size", "selection", "patience", "schedule", "momentum")
+    (claim,) = [check.claim for check in passed(method(fit=adam, reads=reads)) if "decide it" in check.claim]
+    assert claim == (
+        "the options that only reads decide it: images, learning_rate, selection, patience, batch_size (not read this "
+        "time: momentum, schedule; another value of one of these trains it again, unless Stage.reads leaves it out)"
+    )
+
+
+def passed(spec):
+    """The checks of a short training as far as the options that are read, all of which pass."""
+    checks = list(itertools.islice(method_checks(spec, options=SHORT), 10))
+    assert [check.problem for check in checks] == [None] * 10
+    return checks
+
+
 def test_weights_that_are_not_finite_are_found():
     def broken(context, learner):
         fit(context, learner)
@@ -108,7 +148,9 @@ def test_a_touch_of_global_randomness_is_found(touch, what):
         fit(context, learner)
 
     with torch.random.fork_rng(), _numpy_and_python_kept():
-        assert f"only changes {what}" in refused(method(fit=careless))
+        told = refused(method(fit=careless))
+    assert f"only changes {what}: draw from harness.numpy_generator or harness.torch_generator, or inside" in told
+    assert "harness.seeded" in told
 
 
 class _numpy_and_python_kept:
@@ -232,7 +274,9 @@ def test_randomness_without_a_seed_is_found():
         fit(context, learner)
         learner.classifier.bias.data += float(rng.random())
 
-    assert "two trainings with seed 0 differ" in refused(method(fit=fresh))
+    assert "two trainings with seed 0 differ: take all randomness from harness.numpy_generator" in refused(
+        method(fit=fresh)
+    )
 
 
 def test_a_training_that_forgets_where_it_was_is_found():

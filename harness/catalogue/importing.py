@@ -1,0 +1,36 @@
+"""Why a plugin could not be imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import traceback
+
+from harness.common.errors import HarnessError, one_line
+
+ON_THE_WAY = (os.path.dirname(__file__), os.path.dirname(importlib.__file__))  # files that import plugins
+
+
+def why_not_imported(error: BaseException) -> str:
+    """One line: what is wrong with a plugin, in which line of which of its files, and what to do about it."""
+    text = one_line(error)
+    if isinstance(error, HarnessError | SyntaxError):  # which say where, or what to do
+        return text
+    places = [
+        place
+        for place in traceback.extract_tb(error.__traceback__)
+        if not place.filename.startswith(("<frozen ", *ON_THE_WAY))
+    ]
+    if not places:
+        return text
+    folder = os.path.dirname(places[0].filename)  # of the plugin, whatever else it imports
+    place = [each for each in places if each.filename.startswith(folder)][-1]
+    text = f"{text} ({place.filename}, line {place.lineno})"
+    if isinstance(error, ModuleNotFoundError) and error.name and not _is_installed(error.name):
+        text += ": install it beside the harness, and name it in the plugin's dependencies"
+    return text
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module.partition(".")[0]) is not None
