@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.bench.checks import starting_weights
 from harness.common.errors import HarnessError, RunsError
 from harness.execution.job import ParentStage, StageJob
+from harness.hardware.request import HardwareRequest
 from harness.runs import StageIdentity
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from harness.contract.plan import BenchPlan
     from harness.episodes.plan import EpisodePlan
     from harness.execution.source import DataSource
-    from harness.hardware.request import HardwareRequest
 
 
 def stage_jobs(
@@ -29,11 +29,11 @@ def stage_jobs(
     source: DataSource,
     dataset: Dataset,
     protocol: EpisodePlan,
-    machine: HardwareRequest,
     output: Path,
     catalogue: Catalogue,
 ) -> Iterator[StageJob]:
     """The jobs of one method with one seed, each after its parents."""
+    machine = HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices)
     versions = tuple(catalogue.head(entry.head).versions) if entry.head else ()
     options = entry.options.model_dump(mode="json")
     weights = starting_weights(entry.weights, entry.backbone, catalogue)

@@ -46,15 +46,7 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
     Raises:
         HarnessError: the file cannot be read, or a value is wrong.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise HarnessError(f"cannot read the plan {path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise HarnessError(f"the plan {path} is not valid TOML: {error}") from None
-    values = {name.replace("-", "_"): value for name, value in values.items()}
+    values = _read(path) if path is not None else {}
     for name in ("set", "sweep"):
         if not isinstance(table := values.get(name, {}), dict) or any("." not in key for key in _flat(table)):
             raise HarnessError(f"the plan {path}: [{name}] is a table of LABEL.OPTION = VALUE, found {table!r}")
@@ -63,16 +55,30 @@ def load_plan(path: Path | None, overrides: Mapping[str, Any]) -> BenchPlan:
     for name in values:
         if name not in BenchPlan.model_fields:
             raise UnknownName(f"key in the plan {path}", name, BenchPlan.model_fields, "Keys")
-    for name, value in values.items():
-        if (kind := kind_of(name)) in ("names", "numbers"):
-            if isinstance(value, str):
-                values[name] = comma_list(value, int if kind == "numbers" else str, f"{name} =")
-            elif not isinstance(value, (list, tuple)):
-                values[name] = [value]
+    values = {name: _as_listed(name, value) for name, value in values.items()}
     values["sweep"] = {
         name: value if isinstance(value, (list, tuple)) else [value] for name, value in values["sweep"].items()
     }
     return validated(values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a TOML file says, with the names of fields as Python writes them."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HarnessError(f"cannot read the plan {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise HarnessError(f"the plan {path} is not valid TOML: {error}") from None
+    return {name.replace("-", "_"): value for name, value in values.items()}
+
+
+def _as_listed(name: str, value: Any) -> Any:
+    """The value of a field, as a list where the field holds several."""
+    kind = kind_of(name)
+    if kind not in ("names", "numbers") or isinstance(value, (list, tuple)):
+        return value
+    return comma_list(value, int if kind == "numbers" else str, f"{name} =") if isinstance(value, str) else [value]
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from harness.common.errors import UnknownName
 from harness.contract.results import StageFailure, StageResult
 from harness.episodes.plan import EpisodePlan
 from harness.execution.source import DataSource
-from harness.hardware.request import HardwareRequest
 from harness.reports.build import stage_marks
 from harness.runs.records import EpisodesRecord, StageRecord, TableRecord
 
@@ -107,12 +106,11 @@ def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, r
     balanced = EpisodePlan(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
     protocol = balanced.with_unbalanced() if any(entry.transductive for entry in table_entries) else balanced
     episodes = protocol.sample(source.scored(dataset))
-    machine = HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices)
     jobs = [
         job
         for seed in plan.seeds
         for entry in table_entries
-        for job in stage_jobs(plan, entry, seed, source, dataset, protocol, machine, output, catalogue)
+        for job in stage_jobs(plan, entry, seed, source, dataset, protocol, output, catalogue)
     ]
     table = BenchTable(source, dataset, episodes, table_entries, jobs, {}, plan.rows)
     return replace(table, jobs=_needed(table))
