@@ -4,7 +4,7 @@
     PYTHONPATH=easyfsl-only python benchmarks/speed/transductive.py
 
 Both do the same: where easyfsl's class departs from the paper, its subclass below does not, and the table says so.
-Prints markdown.
+Features are synthetic; with ``--data-root DATA`` those of CIFAR-FS by an untrained resnet12. Prints markdown.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
+from pathlib import Path
 
 import torch
-from evaluation import sampled, synthetic
+from evaluation import features_of, sampled
 from harness_transductive.bd_cspn import bd_cspn
 from harness_transductive.features import unit
 from harness_transductive.laplacian_shot import laplacian_shot
@@ -45,7 +46,12 @@ Classify = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", type=Path, help="prepared datasets; without it, synthetic features")
+    parser.add_argument("--dataset", default="CIFAR-FS")
+    parser.add_argument("--backbone", default="resnet12")
+    parser.add_argument("--features", type=Path, default=Path(tempfile.gettempdir()) / "harness-speed-features")
     parser.add_argument("--episodes", type=int, default=600)
+    parser.add_argument("--many", type=int, default=1, help=argparse.SUPPRESS)  # episodes of another script's part
     parser.add_argument("--shots", default="1,5")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=50, help="of TIM, both ours and theirs; easyfsl's default")
@@ -56,10 +62,11 @@ def main() -> None:
     prepare_process(hardware)
     threadpool_limits(hardware.threads)
     chosen = {name: pair for name, pair in pairs(arguments.steps).items() if name in arguments.only.split(",")}
-    more = {"steps of tim": arguments.steps, "easyfsl": version("easyfsl")}
-    print(conditions(hardware, episodes=arguments.episodes, rounds=arguments.rounds, **more), end="\n\n")
-    split, embedding = synthetic()
-    print("Features: synthetic, 20 classes × 600, 640 dimensions.\n")
+    print(
+        conditions(hardware, episodes=arguments.episodes, rounds=arguments.rounds, **{"steps of tim": arguments.steps})
+    )
+    split, embedding, title = features_of(arguments, hardware)
+    print(f"\nFeatures: {title}.\n")
     rows = []
     for k_shot in map(int, arguments.shots.split(",")):
         gathered, truth = gather(split, embedding, k_shot, arguments.episodes)
@@ -78,7 +85,7 @@ def main() -> None:
             accuracies = [f"{100 * hits(scores[side], truth):.2f}" for side in ("theirs", "ours")]
             faster = f"{ratio(seconds['theirs'], seconds['ours']):.0f} ×"
             rows.append((f"{k_shot}-shot", name, what, *shown, faster, *accuracies))
-            print(*rows[-1], file=sys.stderr)
+            print(f"{rows[-1]}", file=sys.stderr)
     heads = ("5-way", "classifier", "easyfsl's", "its seconds", "ours", "ratio", "its accuracy %", "ours")
     print(table(heads, rows))
 

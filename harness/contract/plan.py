@@ -71,7 +71,11 @@ class BenchPlan(BaseModel):
     equivalent: float | None = Field(
         None, gt=0, lt=100, description="accuracy points within which a row is practically equal to the baseline: 0.5"
     )
-    budget: Whole | None = Field(None, gt=0, description="images seen by every trained stage, as images=2000000")
+    budget: Whole | None = Field(
+        None,
+        gt=0,
+        description="images that every trained stage sees, each view and copy counted, as images=2000000",
+    )
     set: Mapping[str, Any] = Field({}, description="an option, as skd.alpha=2; may be repeated")
     sweep: Mapping[str, tuple[Any, ...]] = Field(
         {}, description="values of an option, a method each, as skd.beta=0.1,0.2; may be repeated"

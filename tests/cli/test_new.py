@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -216,6 +217,23 @@ def test_the_example_with_two_views_is_short_and_keeps_the_contract(tmp_path, mo
 
     assert [spec.name for spec in harness_twins.harness_methods()] == ["twins"]
     check_method(harness_twins.TWINS, options={"images": 640, "batch_size": 32})
+
+
+def test_the_example_with_two_views_learns_in_two_processes_what_it_learns_in_one(harness, tmp_path):
+    page = {block["file"]: block["code"] for block in blocks("adding_a_method.md")}
+    folder = tmp_path / "harness-twins"
+    folder.mkdir()
+    (folder / "harness_twins.py").write_text(page["harness-twins/harness_twins.py"])
+    (folder / "pyproject.toml").write_text(page["harness-sphere/pyproject.toml"].replace("sphere", "twins"))
+    install(folder, tmp_path / "site")
+    flags = ["--methods", "twins", "--no-floors", *SMALL, "--executor", "local", "--precision", "32"]
+    found = []
+    for devices in ("1", "2"):
+        result = harness("bench", *flags, "--devices", devices, "--output", devices)
+        assert result.returncode == 0, result.stderr + result.stdout
+        with next((tmp_path / devices).glob("stages/*/*/metrics.csv")).open() as file:
+            found.append([float(row[name]) for row in csv.DictReader(file) for name in ("loss", "twins", "labels")])
+    assert found[0] == pytest.approx(found[1], rel=0.01)
 
 
 def test_the_other_examples_of_the_page_run_too(tmp_path, monkeypatch, capsys):

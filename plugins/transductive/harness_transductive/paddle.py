@@ -1,9 +1,7 @@
 """PADDLE: soft k-means in which every further class costs, so that only those that the queries need survive.
 
-    minimise over u_q in the simplex, W:   Σ_q (u_q · d_q / 2 + u_q · log u_q) - |Q| Σ_k π_k log π_k
-
-d_q are squared distances to the centres W, in which supports share by their labels, and π is the mean of u: its entropy
-is the price of classes. By closed-form steps in turn.
+    minimise over u in the simplex, W:   Σ ½ ‖w - z‖² u (supports with their labels) - |Q| Σ_k π_k log π_k
+    π_k = mean of u_k over the queries; alternating with the entropy of u, by closed-form steps
 
 Source: Martin et al. 2022, arXiv:2210.14545; the values of its authors' code, SegoleneMartin/PADDLE.
 """
