@@ -24,6 +24,7 @@ PAPER = {
     "mini-imagenet": "miniImageNet",
     "tiered-imagenet": "tieredImageNet",
 }
+BACKBONES = {"conv4-gap": "conv4-gap", "all-methods": "conv4"}  # of plans that are not on resnet12
 SMALL = {
     "dataset": ("tiny",),
     "backbone": "conv4",
@@ -68,7 +69,7 @@ def run_plan(catalogue, tmp_path):
 
 
 def test_there_are_plans():
-    assert {path.stem for path in PLANS if path.parent.name == "paper"} == {*PAPER, "conv4-gap"}
+    assert {path.stem for path in PLANS if path.parent.name == "paper"} == {*PAPER, *BACKBONES}
     assert len([path for path in PLANS if path.parent.name == "ablations"]) >= 6
 
 
@@ -86,7 +87,7 @@ def test_every_plan_resolves_for_its_dataset(path, catalogue):
         assert plan.baseline in rows
         assert not plan.rows or any(fnmatch.fnmatchcase(plan.baseline, pattern) for pattern in plan.rows)
         methods = [entry for entry in found if not entry.method.floor]
-        assert {entry.backbone for entry in methods} == {"conv4-gap" if path.stem == "conv4-gap" else "resnet12"}
+        assert {entry.backbone for entry in methods} == {BACKBONES.get(path.stem, "resnet12")}
         assert not {entry.preset for entry in methods} & {"quick"}
     assert plan.seeds == (0, 1, 2)
 
