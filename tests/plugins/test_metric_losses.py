@@ -132,8 +132,8 @@ def test_triplet_semi_hard_takes_negatives_within_the_margin_behind_the_positive
 
 def test_n_pairs_tells_each_classs_positive_from_those_of_all_others(features):
     anchors, positives = features[::2], features[1::2]
-    expected = cross_entropy(anchors @ positives.T, np.arange(CLASSES))
-    expected += 0.1 * np.mean((features**2).sum(axis=1))
+    expected = cross_entropy(anchors @ positives.T / math.sqrt(D), np.arange(CLASSES))
+    expected += 0.1 * np.mean((features**2).sum(axis=1)) / math.sqrt(D)
     assert value(criterion("n-pairs", norm_weight=0.1), features) == pytest.approx(expected, rel=1e-5)
 
 

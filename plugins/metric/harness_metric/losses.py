@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_metric_learning import distances, losses, miners, regularizers
+from pytorch_metric_learning.utils import common_functions
 from torch import nn
 from torch.nn import functional as F
 
@@ -27,17 +28,21 @@ def criterion(options: MetricOptions, n_features: int, n_classes: int) -> nn.Mod
             miner = miners.TripletMarginMiner(margin=margin or 0.2, type_of_triplets="semihard")
             return Mined(losses.TripletMarginLoss(margin=margin or 0.2), miner)
         case "n-pairs":
-            return losses.NPairsLoss(
+            of_pairs = losses.NPairsLoss(
                 distance=distances.DotProductSimilarity(normalize_embeddings=False),  # the paper's, not the library's
                 embedding_regularizer=regularizers.LpRegularizer(p=2, power=2),
                 embedding_reg_weight=options.norm_weight,
             )
+            return Shortened(of_pairs, n_features)
         case "angular":
             return Normalised(losses.AngularLoss(alpha=margin or 45))
         case "center":
             return CenterLoss(n_features, n_classes, options.center_weight)
         case "l-softmax":
-            return AnnealedLargeMargin(margin=margin or 4, **sizes)
+            start = common_functions.TorchInitWrapper(
+                nn.init.xavier_uniform_
+            )  # lengths matter here, unlike in the next
+            return AnnealedLargeMargin(margin=margin or 4, weight_init_func=start, **sizes)
         case "sphereface":
             return AnnealedSphereFace(margin=margin or 4, **sizes)
         case "cosface":
@@ -71,6 +76,21 @@ class Normalised(nn.Module):
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self.of_features(F.normalize(features), labels)
+
+
+class Shortened(nn.Module):
+    """A loss on products of features, which are divided by the root of D: those of a fresh backbone drown its softmax.
+
+    So features themselves are divided by the fourth root of D.
+    """
+
+    def __init__(self, of_features: nn.Module, n_features: int) -> None:
+        super().__init__()
+        self.of_features = of_features
+        self.length = n_features**0.25
+
+    def forward(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self.of_features(features / self.length, labels)
 
 
 class CenterLoss(nn.Module):
