@@ -1,6 +1,6 @@
 """BYOT, be your own teacher: classifiers on the backbone's earlier blocks, taught by its last.
 
-Source: Zhang et al. 2019, arXiv:1905.08094, section 3.
+Source: Zhang et al. 2019, arXiv:1905.08094.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """DoGo: two networks learn contrastively, and each learns how alike the other finds the images of a batch. No labels.
 
-Source: Bhat, Arani, Zonooz 2021, arXiv:2104.09866, section 3, and the authors' code (NeurAI-Lab/DoGo).
+Source: Bhat, Arani, Zonooz 2021, arXiv:2104.09866, and the authors' code (NeurAI-Lab/DoGo).
 """
 
 from __future__ import annotations

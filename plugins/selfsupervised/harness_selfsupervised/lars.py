@@ -32,7 +32,7 @@ class LarsOptimiser(torch.optim.Optimizer):
 
     The scale is 1 where either norm is zero, and in groups with trust = 0.
 
-    Source: You et al. 2017, arXiv:1708.03888, eq. 6, with the constants of SimCLR's code.
+    Source: You et al. 2017, arXiv:1708.03888, with the constants and norms of SimCLR's code.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], learning_rate: float, momentum: float) -> None:

@@ -37,7 +37,7 @@ def similarity_distillation(
     Args:
         student, teacher: (B, D) projections of the images in their two views.
         temperature: what cosines are divided by.
-    Source: Bhat et al. 2021, arXiv:2104.09866, eq. 3; the mean over pairs, not images, as in the authors' code.
+    Source: Bhat et al. 2021, arXiv:2104.09866; the mean over pairs, not images, as in the authors' code.
     """
     log_student = _log_similarities(student, temperature)
     log_teacher = _log_similarities(teacher, temperature).detach()

@@ -42,7 +42,7 @@ class BranchedNetwork(ClassifierNetwork):
     """A classifier with a branch on each block of the backbone but the last: features like the deepest, and logits.
 
     A branch narrows a block's maps to a quarter of the feature width, brings them to the size of the last block's,
-    widens them to the features, and averages. Source: Zhang et al. 2019, arXiv:1905.08094, section 3.1.
+    widens them to the features, and averages. Source: Zhang et al. 2019, arXiv:1905.08094.
     """
 
     def __init__(self, context: harness.BuildContext) -> None:
