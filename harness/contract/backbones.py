@@ -29,8 +29,8 @@ class BackboneSpec:
 
     - a method ``maps``: the maps (N, C', H', W') of such images that its features are flattened or averaged from;
     - an attribute ``spellings``, the names that its weights have in other people's files:
-      {"in X's code": {"beginning.of.my.name.": "beginning.of.theirs."}}.
-    It may have an attribute ``blocks``, a ``Sequential`` whose children give its maps (N, C, H, W), shallow to deep.
+      {"in X's code": {"beginning.of.my.name.": "beginning.of.theirs."}};
+    - an attribute ``blocks``, a ``Sequential`` whose children give maps (N, C', H', W'), shallow to deep.
     """
 
     name: str
