@@ -36,7 +36,15 @@ ANIL = harness.MethodSpec(
         **PRESETS,
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",
-            {**QUICK, "meta_batch": 2, "train_query": 5, "inner_steps": 5, "test_steps": 5, "inner_rate": 0.1},
+            {
+                **QUICK,
+                "meta_batch": 2,
+                "train_query": 5,
+                "inner_steps": 5,
+                "test_steps": 5,
+                "inner_rate": 0.02,
+                "learning_rate": 0.003,
+            },
             QUICK_PER_DATASET,
         ),
     },
