@@ -24,7 +24,7 @@ class R2d2Options(EpisodicOptions):
     train_query: int = Field(7, gt=0, description="query images a class of a training episode")
     learning_rate: float = Field(5e-3, gt=0, description="initial learning rate")
     schedule: Literal["step", "cosine", "constant"] = Field("step", description="how the learning rate falls")
-    decay_at: tuple[int, ...] = Field(tuple(range(20, 300, 20)), description="epochs after which the rate decays")
+    decay_at: tuple[int, ...] = Field(tuple(range(20, 1200, 20)), description="epochs after which the rate decays")
     decay_factor: float = Field(0.5, gt=0, le=1, description="what the step schedule multiplies by")
     penalty: float = Field(50.0, gt=0, description="L2 penalty of the ridge regression, to begin with")
     learn_penalty: bool = Field(True, description="whether the penalty is learned, as its logarithm")
@@ -65,7 +65,7 @@ R2D2 = harness.MethodSpec(
         ),
         "paper": harness.Preset(
             "20-way episodes of 240 images, Adam at 0.005 halved every 2,000 episodes, the best epoch on validation",
-            {"epochs": 300, "selection": "best-val"},
+            {"epochs": 1200, "selection": "best-val", "patience": 300},
             {"miniImageNet": {"train_way": 16, "train_query": 10}},
         ),
     },
