@@ -43,6 +43,7 @@ class Published:
     options: Mapping[str, str] = field(default_factory=dict)  # what decided its training, in the words of our options
     presets: tuple[str, ...] = ()  # those whose other values are the paper's or its code's; empty: not compared
     unknown: tuple[str, ...] = ()  # what decided it and no source tells
+    augment: str = "standard"  # how far training images were changed at random, in the words of --augment
 
 
 @cache
@@ -65,6 +66,7 @@ def published_numbers() -> tuple[Published, ...]:
             {name: line[name] for name in OPTIONS if line[name]},
             tuple(line["presets"].split()),
             tuple(line["unknown"].split()),
+            line["augment"] or "standard",
         )
         for line in csv.DictReader(text.splitlines())
     )
@@ -107,7 +109,6 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
         *(["partial data"] if table.partial else []),
         *([f"tested on {table.test_dataset}"] if table.test_dataset else []),
         *(["budget"] if plan.budget else []),
-        *([f"augmentation {plan.augment}"] if plan.augment == "strong" else []),
         *(["another head"] if _another_head(plan) else []),
     ]
 
@@ -122,7 +123,12 @@ def with_published(rows: Sequence[Row], table: TableRecord, plan: BenchPlan) -> 
                 spec: replace(
                     cell,
                     published=tuple(
-                        verdict(number, row, cell, [*differences(row, number, table.train_on), *given(row), *obstacles])
+                        verdict(
+                            number,
+                            row,
+                            cell,
+                            [*differences(row, number, table.train_on, plan.augment), *given(row), *obstacles],
+                        )
                         for number in numbers_beside(row, spec, table.dataset)
                     ),
                 )
@@ -149,7 +155,7 @@ def numbers_beside(row: Row, spec: EpisodeSpec, dataset: str) -> list[Published]
     return [number for number in numbers if number.backbone == row.backbone] or numbers
 
 
-def differences(row: Row, number: Published, train_on: str) -> list[str]:
+def differences(row: Row, number: Published, train_on: str, augment: str = "standard") -> list[str]:
     """What in the training of a row is not as in that of a published number, or not known to be. Empty: equals."""
     differing = []
     if row.backbone != number.backbone:
@@ -162,6 +168,8 @@ def differences(row: Row, number: Published, train_on: str) -> list[str]:
             differing.append(f"{name} {row.options.get(name, 'unknown')}, not {value}")
     if changed := [name for name in row.changed if name not in number.options]:
         differing.append(f"changed {' and '.join(changed)}")
+    if augment != number.augment:
+        differing.append(f"augmentation {augment}, not {number.augment}")
     if number.train_on not in (train_on, None):
         differing.append(f"trained on {train_on}, not {number.train_on}")
     if number.unknown:

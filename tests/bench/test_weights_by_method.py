@@ -13,6 +13,8 @@ from harness.contract.plan import BenchPlan
 from harness.networks.backbones.conv4 import Conv4
 from harness.reports.build import build_report
 from harness.reports.formats.conditions import conditions
+from harness.reports.formats.html import html
+from harness.reports.formats.values import frame
 from tests.helpers.contract import method
 from tests.helpers.plugins import offering
 
@@ -88,8 +90,16 @@ def test_each_stage_is_of_its_own_weights_and_tables_say_which(files, run_bench,
     everywhere = run_bench(weights=one, **about).tables[0].stages
     assert {stage.key for stage in everywhere} == {a.key}
 
-    lines = conditions(build_report([(tmp_path / "runs", record)]).tables[0])
+    report = build_report([(tmp_path / "runs", record)])
+    lines = conditions(report.tables[0])
     assert {f"a started from {one}", f"b started from {two}"} <= set(lines)
+    table = frame(report)
+    assert dict(zip(table["method"], table["weights"].fillna(""), strict=True)) == {
+        "a/simple": one,
+        "b/simple": two,
+        "c/simple": "",
+    }
+    assert f"conv4, {two}" in html(report)
 
 
 # ── a method that learns nothing itself ───────────────────────────────────────────────────────────

@@ -99,7 +99,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
             )
     return {
         "name": marked(row.name, row),
-        "backbone": row.backbone or "-",
+        "backbone": (row.backbone or "-") + (f", {row.weights}" if row.weights else ""),
         "head": head(row),
         "floor": row.floor,
         "cells": cells,

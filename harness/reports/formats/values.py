@@ -33,6 +33,7 @@ def frame(report: Report) -> pd.DataFrame:
                 "preset": row.preset,
                 "changed": "; ".join(f"{k}={v}" for k, v in row.changed.items()),
                 "backbone": row.backbone,
+                "weights": row.weights,
                 "head": row.head,
                 "seeds": " ".join(map(str, row.seeds)),
                 "images_seen": row.images_seen,
