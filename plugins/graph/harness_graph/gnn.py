@@ -50,7 +50,9 @@ def fit(context: harness.FitContext, learner: Any) -> None:
 _DECAY = {"steps_per_epoch": 1000, "decay_factor": 0.5}
 PRESETS = {
     "quick": harness.Preset(
-        "minutes on two CPU cores, counted in images seen", {**QUICK, "episodes": 10}, QUICK_PER_DATASET
+        "minutes on two CPU cores, counted in images seen: many small steps, for it begins slowly",
+        {**QUICK, "episodes": 4, "train_query": 2, "learning_rate": 0.002},
+        QUICK_PER_DATASET,
     ),
     "paper": harness.Preset(
         "5-way 1-shot, 80,000 steps of 100 queries, Adam at 0.001 halved every 15,000",
