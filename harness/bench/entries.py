@@ -59,7 +59,7 @@ class Entry:
             options: in place of the entry's own.
         """
         stages = self.method.stages(options or self.options)
-        if all(each.name != stage for each in stages):
+        if all(candidate.name != stage for candidate in stages):
             return set()
         return deciding(stages, stage, self.method.options.model_fields)
 
@@ -81,9 +81,9 @@ def entries(plan: BenchPlan, dataset: str, catalogue: Catalogue) -> list[Entry]:
     if plan.classifier != NATIVE:
         catalogue.classifier(plan.classifier)
     plan_entries = []
-    for each in asked:
-        label, method, preset = each
-        backbone, weights = _start(plan, each, asked, given)
+    for requested in asked:
+        label, method, preset = requested
+        backbone, weights = _start(plan, requested, asked, given)
         if method.needs_weights and weights is None:
             _refuse_where_named(plan, label)
             continue
@@ -172,12 +172,12 @@ def _usable_preset(plan: BenchPlan, method: MethodSpec) -> str:
 
 def _start(
     plan: BenchPlan,
-    each: tuple[str, MethodSpec, str],
+    requested: tuple[str, MethodSpec, str],
     asked: Sequence[tuple[str, MethodSpec, str]],
     given: Mapping[str, str],
 ) -> tuple[str | None, str | None]:
     """A method's backbone and the weights it starts from: as the plan says, else as the preset does."""
-    label, method, name = each
+    label, method, name = requested
     if not method.uses_backbone:
         return None, None
     preset = _shaping(method, name, asked)

@@ -82,7 +82,7 @@ def feature_table(
     """
     job = trained_stage(record, row, seed, dataset, lambda name: open_table(record.plan, name, catalogue, output, root))
     work = Work(job, catalogue, lambda event: None)
-    images = {each.name: each for each in work.dataset.splits}
+    images = {part.name: part for part in work.dataset.splits}
     if split not in images:
         raise UnknownName(f"split of {work.dataset.spec.name}", split, images, "Splits")
     learner = work.trained_learner()

@@ -25,7 +25,7 @@ def why_not_imported(error: BaseException) -> str:
     if not places:
         return text
     folder = os.path.dirname(places[0].filename)  # of the plugin, whatever else it imports
-    place = [each for each in places if each.filename.startswith(folder)][-1]
+    place = [place for place in places if place.filename.startswith(folder)][-1]
     text = f"{text} ({place.filename}, line {place.lineno})"
     if isinstance(error, ModuleNotFoundError) and error.name and not _is_installed(error.name):
         text += ": install it beside the harness, and name it in the plugin's dependencies"

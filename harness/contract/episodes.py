@@ -77,14 +77,14 @@ class Episodes:
 
         if self.shapes is None:
             return [(np.arange(len(self)), self)]
-        found = []
+        parts = []
         for way, shot in np.unique(self.shapes, axis=0).tolist():
             (which,) = np.nonzero((self.shapes == (way, shot)).all(axis=1))
             spec = EpisodeSpec(way, shot, self.spec.n_query)
             classes, query = self.classes[which, :way], self.query[which, :way]
             support = np.ascontiguousarray(self.support[which, :way, :shot])
-            found.append((which, Episodes(spec, classes, support, query, self.target, f"{self.fingerprint} {spec}")))
-        return found
+            parts.append((which, Episodes(spec, classes, support, query, self.target, f"{self.fingerprint} {spec}")))
+        return parts
 
     @property
     def query_labels(self) -> np.ndarray:

@@ -63,13 +63,13 @@ def deciding(stages: Sequence[Stage], name: str, options: Iterable[str]) -> set[
         options: all of the method's.
     """
     by_name = {stage.name: stage for stage in stages}
-    found: set[str] = set()
+    names: set[str] = set()
     waiting = [name]
     while waiting:
         stage = by_name[waiting.pop()]
-        found.update(options if stage.reads is None else stage.reads)
+        names.update(options if stage.reads is None else stage.reads)
         waiting.extend(stage.parents)
-    return found
+    return names
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,10 @@ class Evaluator:
                 "EpisodicLearner"
             )
         source = self._source(self.split, head.views if head else 1)
-        return [(score_episodic(self.learner, source, each, self.autocast, measure), None) for each in episodes]
+        return [
+            (score_episodic(self.learner, source, episode_set, self.autocast, measure), None)
+            for episode_set in episodes
+        ]
 
     def _measured_with_head(
         self, episodes: Sequence[Episodes], head: LoadedHead | None, measure: Measure

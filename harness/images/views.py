@@ -56,10 +56,12 @@ class Views:
     def __init__(
         self, augmentations: Sequence[Augmentation | Callable[..., Any]], mean: Sequence[float], std: Sequence[float]
     ) -> None:
-        self.whole_batches = not all(isinstance(each, Augmentation) for each in augmentations)
+        self.whole_batches = not all(isinstance(augmentation, Augmentation) for augmentation in augmentations)
         self._changers: list[Changer] = [
-            Augmenter(each, mean, std) if isinstance(each, Augmentation) else ChangerOfAuthors(each, mean, std)
-            for each in augmentations
+            Augmenter(augmentation, mean, std)
+            if isinstance(augmentation, Augmentation)
+            else ChangerOfAuthors(augmentation, mean, std)
+            for augmentation in augmentations
         ]
 
     def stream(

@@ -181,14 +181,14 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
 
 def _lineage(key: str, results: Mapping[str, StageResult], parents: Mapping[str, Sequence[str]]) -> list[StageResult]:
     """The result of a stage and, once each, of all that it was trained from."""
-    found: dict[str, StageResult] = {}
+    lineage: dict[str, StageResult] = {}
     waiting = [key]
     while waiting:
         key = waiting.pop()
-        if key in results and key not in found:
-            found[key] = results[key]
+        if key in results and key not in lineage:
+            lineage[key] = results[key]
             waiting.extend(parents.get(key, ()))
-    return list(found.values())
+    return list(lineage.values())
 
 
 def measured(results: Sequence[StageResult]) -> dict[Setting, Measured]:
@@ -210,9 +210,9 @@ def _cells(results: Sequence[StageResult]) -> dict[EpisodeSpec, Cell]:
     cells: dict[EpisodeSpec, Cell] = {}
     for spec in dict.fromkeys(spec for spec, _ in settings):
         intervals = {
-            name: interval(name, some.accuracies, some.classes, some.n_classes)
+            name: interval(name, reached.accuracies, reached.classes, reached.n_classes)
             for name, target in INTERVALS.items()
-            if (some := settings.get((spec, target))) is not None
+            if (reached := settings.get((spec, target))) is not None
         }
         closed = settings[spec, "closed"]
         of_episodes = closed_interval(closed.accuracies.mean(axis=0))
@@ -235,5 +235,5 @@ def _conditions(rows: Sequence[Row]) -> tuple[dict[str, str], dict[str, dict[str
     for row in rows:
         for name, value in row.conditions.items():
             values.setdefault(name, {}).setdefault(value, []).append(row.name)
-    shared = {name: next(iter(found)) for name, found in values.items() if len(found) == 1}
-    return shared, {name: found for name, found in values.items() if len(found) > 1}
+    shared = {name: next(iter(rows_by_value)) for name, rows_by_value in values.items() if len(rows_by_value) == 1}
+    return shared, {name: rows_by_value for name, rows_by_value in values.items() if len(rows_by_value) > 1}

@@ -34,17 +34,17 @@ def compared(
         raise UnknownName("row for the baseline", baseline, by_name, "Rows")
     if by_name[baseline].failure:
         return list(rows)  # its own row says why
-    found: dict[tuple[str, EpisodeSpec], Comparison] = {}
+    comparisons: dict[tuple[str, EpisodeSpec], Comparison] = {}
     for row in rows:
         if row.name == baseline or row.failure:
             continue
         if row.seeds != by_name[baseline].seeds:
             raise RunsError(f"{row.name} has seeds {row.seeds}, {baseline} has {by_name[baseline].seeds}: not paired")
-        for (spec, target), own in measured[row.name].items():
+        for (spec, target), reached in measured[row.name].items():
             reference = measured[baseline].get((spec, target))  # None: episodes that only some rows meet
             if target == TESTED_ON and reference is not None:
-                found[row.name, spec] = paired(own, reference, target)
-    adjusted = _adjusted(found, by_name, baseline, identities, equivalent)
+                comparisons[row.name, spec] = paired(reached, reference, target)
+    adjusted = _adjusted(comparisons, by_name, baseline, identities, equivalent)
     return [
         replace(
             row,
@@ -58,7 +58,7 @@ Test = tuple[Hashable, EpisodeSpec]
 
 
 def _adjusted(
-    found: Mapping[tuple[str, EpisodeSpec], Comparison],
+    comparisons: Mapping[tuple[str, EpisodeSpec], Comparison],
     rows: Mapping[str, Row],
     baseline: str,
     identities: Mapping[str, Hashable],
@@ -69,7 +69,7 @@ def _adjusted(
     Each kind of test is a family of its own.
     """
     tests: dict[Test, Comparison] = {}
-    for (name, spec), comparison in found.items():
+    for (name, spec), comparison in comparisons.items():
         if not rows[name].floor and identities[name] != identities[baseline]:
             tests.setdefault((identities[name], spec), comparison)
 
@@ -82,7 +82,7 @@ def _adjusted(
     margin = None if equivalent is None else equivalent / 100
     tost_p = {} if margin is None else by_holm(lambda test: equivalence_p(test.difference, margin))
     compared_rows = {}
-    for (name, spec), comparison in found.items():
+    for (name, spec), comparison in comparisons.items():
         test = identities[name], spec
         row = Compared(comparison, t_p.get(test), wilcoxon_p.get(test), class_p.get(test))
         if margin is not None:

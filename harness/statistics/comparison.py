@@ -53,18 +53,18 @@ def compare(
         ValueError: the shapes differ, or an accuracy is NaN.
     """
     differences = paired_differences(row, baseline)  # (S, E)
-    found = interval(target, differences, classes, n_classes, level)
+    difference = interval(target, differences, classes, n_classes, level)
     by_episode = checked(np.round(differences.mean(axis=0), 12))  # (E,)
     wins, losses = int((by_episode > 0).sum()), int((by_episode < 0).sum())
     ties = len(by_episode) - wins - losses
     effects = class_effects(by_episode, classes, n_classes) if target == "open" else None
     ranked = by_episode if effects is None else np.round(effects.adjusted, 12)
     ranks_p = signed_rank_p(ranked)
-    if len(differences) >= LEAST_SEEDS and found.parts:
+    if len(differences) >= LEAST_SEEDS and difference.parts:
         of_mean = effects.variance if effects else float(ranked.var(ddof=1)) / len(ranked)
-        ranks_p = _over_seeds(ranks_p, ranked, found.parts, of_mean)
+        ranks_p = _over_seeds(ranks_p, ranked, difference.parts, of_mean)
     new_classes = interval("class", differences, classes, n_classes, level) if target == "open" else None
-    return Comparison(target, found, found.p_value, ranks_p, wins, ties, losses, new_classes)
+    return Comparison(target, difference, difference.p_value, ranks_p, wins, ties, losses, new_classes)
 
 
 def _over_seeds(p_value: float, values: np.ndarray, parts: Sequence[Part], of_mean: float) -> float:

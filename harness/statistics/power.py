@@ -146,13 +146,13 @@ def required(
     """
     if not difference > 0:
         raise ValueError(f"the difference to resolve is {difference}; it must be above 0")
-    found = []
+    requirements = []
     for seeds in n_seeds:
         if seeds >= LEAST_SEEDS and variances.seed is None:
             continue
         claim = "these methods" if seeds >= LEAST_SEEDS else "these weights"
-        found.append(Requirement(seeds, _fewest_episodes(difference, variances, seeds, goal, level), claim))
-    return found
+        requirements.append(Requirement(seeds, _fewest_episodes(difference, variances, seeds, goal, level), claim))
+    return requirements
 
 
 def _fewest_episodes(

@@ -39,8 +39,8 @@ class BatchStream:
     def steps(self, epoch: int) -> list[Step]:
         """The steps of an epoch, whole."""
         generator = numpy_generator(self.seed, "order", self.phase, epoch)
-        found = self.recipe.batches.epoch(self.split, generator)
-        return [step if isinstance(step, Step) else Step(np.asarray(step).reshape(-1)) for step in found]
+        drawn = self.recipe.batches.epoch(self.split, generator)
+        return [step if isinstance(step, Step) else Step(np.asarray(step).reshape(-1)) for step in drawn]
 
     def batches(self, epoch: int, steps: Sequence[Step]) -> Iterator[Batch]:
         """This process's share of each of the epoch's ``steps``, in order.
@@ -48,16 +48,16 @@ class BatchStream:
         The n-th image of an epoch meets the same changes however many processes share the work.
         """
         sizes = [len(step.index) for step in steps]
-        own = [self._own(size) for size in sizes]
+        parts = [self._part(size) for size in sizes]
         generators = [self._generator(epoch, view) for view in range(self.recipe.views)]
         if self._views.whole_batches or self.world_size == 1:
             images = self._views.stream(self.feed([step.index for step in steps]), sum(sizes), generators, None)
         else:
             starts = np.cumsum([0, *sizes[:-1]])
-            places = np.concatenate([start + np.arange(part.start, part.stop) for start, part in zip(starts, own)])  # noqa: B905
-            shares = self.feed([step.index[part] for step, part in zip(steps, own, strict=True)])
+            places = np.concatenate([start + np.arange(part.start, part.stop) for start, part in zip(starts, parts)])  # noqa: B905
+            shares = self.feed([step.index[part] for step, part in zip(steps, parts, strict=True)])
             images = self._views.stream(shares, sum(sizes), generators, torch.from_numpy(places).to(self.device))
-        for step, part, (changed, labels) in zip(steps, own, images, strict=True):
+        for step, part, (changed, labels) in zip(steps, parts, images, strict=True):
             if self._views.whole_batches and self.world_size > 1:
                 changed, labels = changed.unflatten(0, (self.recipe.views, -1))[:, part].flatten(0, 1), labels[part]
             episodes = on_device(step.episodes, self.device) if step.episodes is not None else None
@@ -66,15 +66,15 @@ class BatchStream:
     @cached_property
     def _views(self) -> Views:
         asked = self.recipe.augmentation
-        each = asked if isinstance(asked, tuple) else (asked,) * self.recipe.views
-        augmentations = [self.dataset.augmentation if one is None else one for one in each]
+        by_view = asked if isinstance(asked, tuple) else (asked,) * self.recipe.views
+        augmentations = [self.dataset.augmentation if kind is None else kind for kind in by_view]
         return Views(augmentations, self.dataset.mean, self.dataset.std)
 
     def _generator(self, epoch: int, view: int) -> torch.Generator:
         which = ("view", view) if view else ()
         return torch_generator(self.device, self.seed, "augment", self.phase, epoch, *which)
 
-    def _own(self, size: int) -> slice:
+    def _part(self, size: int) -> slice:
         if size % self.world_size:
             raise HarnessError(f"a batch of {size} images cannot be divided over {self.world_size} processes")
         share = size // self.world_size

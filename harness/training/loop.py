@@ -167,19 +167,19 @@ class Training:
         """One step of each optimiser. Returns the losses, detached. A phase's first step also counts its FLOPs."""
         done = self.session.done
         counted = done.counted_phase >= self.phase
-        found: dict[str, torch.Tensor] = {}
+        step_losses: dict[str, torch.Tensor] = {}
         for turn in turns:
             counter = None if counted else FlopCounterMode(display=False)
             with counter or nullcontext():
                 losses = backward(fabric, network, turns, turn, batch)
             take_step(turn, self.recipe.clip)
-            found.update(named(turn, losses))
+            step_losses.update(named(turn, losses))
             if counter is not None:
                 done.flops += counter.get_total_flops() * fabric.world_size * self.n_steps
         done.counted_phase = self.phase
-        if "loss" not in found:  # losses that took turns
-            found["loss"] = torch.stack([found[f"{turn.name}_loss"] for turn in turns]).sum()
-        return found
+        if "loss" not in step_losses:  # losses that took turns
+            step_losses["loss"] = torch.stack([step_losses[f"{turn.name}_loss"] for turn in turns]).sum()
+        return step_losses
 
     def _report(self, epoch: int, steps: Sequence[Step], clock: _Clock, loss: torch.Tensor) -> None:
         seen = sum(len(step.index) for step in steps) * self.recipe.views * self.recipe.copies

@@ -83,8 +83,8 @@ def make_turns(loss: Loss | Mapping[str, Loss], wrapped: list[Any], schedulers: 
 
 def backward(fabric: Fabric, network: Any, turns: list[Turn], turn: Turn, batch: Batch) -> dict[str, torch.Tensor]:
     """The gradients of a turn's loss in place of all others. Returns its losses."""
-    for each in turns:
-        for optimiser in each.optimisers:
+    for any_turn in turns:
+        for optimiser in any_turn.optimisers:
             optimiser.zero_grad(set_to_none=True)
     losses = _losses(turn, network, batch)
     if not isinstance(losses, Mapping):

@@ -121,7 +121,7 @@ def _as_float(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.float()
     if isinstance(value, dict):
-        return {name: _as_float(each) for name, each in value.items()}
+        return {name: _as_float(entry) for name, entry in value.items()}
     if isinstance(value, (tuple, list)):
         floats = map(_as_float, value)
         return type(value)(*floats) if hasattr(value, "_fields") else type(value)(floats)

@@ -33,10 +33,10 @@ class FeaturesOptions(harness.MethodOptions):
         if not file:
             return ""
         with Path(file).expanduser().open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-        if given not in ("", found):
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if given not in ("", digest):
             raise PydanticCustomError("sha256", "the file is another one by now")
-        return found
+        return digest
 
 
 def stages(options: FeaturesOptions) -> Sequence[harness.Stage]:

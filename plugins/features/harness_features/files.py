@@ -130,7 +130,7 @@ def _parquet(path: Path) -> Arrays:
     columns = {name: table[name].to_numpy() for name in table.columns}
     if "embeddings" in columns:
         columns["embeddings"] = np.stack(list(columns["embeddings"]))
-    return {name: np.array(each.tolist()) if each.dtype == object else each for name, each in columns.items()}
+    return {name: np.array(column.tolist()) if column.dtype == object else column for name, column in columns.items()}
 
 
 WORDS = ("labels", "split", "hashes")

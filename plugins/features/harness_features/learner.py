@@ -53,13 +53,13 @@ class StoredFeatures:
         Raises:
             HarnessError: the file does not know an image.
         """
-        found = [self._row_of.get(digest.tobytes(), -1) for digest in image_digests(images.cpu().numpy())]
-        if unknown := found.count(-1):
+        rows = [self._row_of.get(digest.tobytes(), -1) for digest in image_digests(images.cpu().numpy())]
+        if unknown := rows.count(-1):
             raise HarnessError(
-                f"{self._file.path} has no embedding of {unknown} of {len(found)} images. It knows images as they are: "
+                f"{self._file.path} has no embedding of {unknown} of {len(rows)} images. It knows images as they are: "
                 "changed copies of them need --views 1, and images of other splits rows with their 'hashes'"
             )
-        return torch.from_numpy(self._file.values[found]).to(images.device)
+        return torch.from_numpy(self._file.values[rows]).to(images.device)
 
     def _rows_by_hash(self, split: Split, digests: np.ndarray) -> np.ndarray:
         rows = np.array([self._row_of.get(digest.tobytes(), -1) for digest in digests])

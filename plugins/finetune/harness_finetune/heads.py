@@ -90,12 +90,12 @@ def descend(values: list[Tensor], gradients: Callable[[Tensor], list[Tensor]], n
     """Change ``values`` in place as torch.optim.SGD does, with ``gradients(batch)`` of each batch of supports."""
     velocities: list[Tensor] = []
     for batch in batches(n_support, values[0].device):
-        found = [change.add(value, alpha=DECAY) for change, value in zip(gradients(batch), values, strict=True)]
+        changes = [change.add(value, alpha=DECAY) for change, value in zip(gradients(batch), values, strict=True)]
         if velocities:
-            for velocity, change in zip(velocities, found, strict=True):
+            for velocity, change in zip(velocities, changes, strict=True):
                 velocity.mul_(MOMENTUM).add_(change, alpha=1 - DAMPENING)
         else:
-            velocities = found  # the first step is not dampened
+            velocities = changes  # the first step is not dampened
         for value, velocity in zip(values, velocities, strict=True):
             value.add_(velocity, alpha=-RATE)
 

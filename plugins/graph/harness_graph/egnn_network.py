@@ -29,12 +29,12 @@ class EdgeGraphNetwork(GraphLearner):
 
     def edges(self, nodes: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
         """The edges (G, N, N, 2) after each layer. Source: algorithm 1."""
-        edges, found = first_edges(nodes.shape[1], labels).to(nodes.dtype), []
+        edges, by_layer = first_edges(nodes.shape[1], labels).to(nodes.dtype), []
         for of_nodes, of_edges in zip(self.of_nodes, self.of_edges, strict=True):
             nodes = of_nodes(nodes, edges)
             edges = updated(edges, of_edges(nodes).sigmoid())
-            found.append(edges)
-        return found
+            by_layer.append(edges)
+        return by_layer
 
     def score(self, nodes: torch.Tensor, labels: torch.Tensor, n_way: int) -> torch.Tensor:
         """How strongly each query is tied to the supports of each class, (G, N - S, n_way). Source: eq. 7."""

@@ -49,9 +49,9 @@ def fit(context: harness.FitContext, learner: Any) -> None:
 
     def loss(network: Any, batch: harness.Batch) -> dict[str, torch.Tensor]:
         (*shallow, deepest), (*logits, teacher) = network(batch.images)
-        ce = sum(F.cross_entropy(each, batch.labels) for each in (*logits, teacher))
-        kd = sum(distillation(each, teacher.detach(), options.temperature) for each in logits)
-        hint = sum((each - deepest.detach()).square().sum(1).mean() for each in shallow)
+        ce = sum(F.cross_entropy(output, batch.labels) for output in (*logits, teacher))
+        kd = sum(distillation(student, teacher.detach(), options.temperature) for student in logits)
+        hint = sum((features - deepest.detach()).square().sum(1).mean() for features in shallow)
         total = (1 - options.alpha) * ce + options.alpha * kd + options.hint_weight * hint
         return {"loss": total, "ce": ce, "kd": kd, "hint": hint}
 

@@ -20,10 +20,10 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> to
     """
     z = F.normalize(torch.cat([first, second]), dim=1)  # (2B, D)
     others, start = of_all_processes(z)  # (P·2B, D)
-    own = torch.arange(len(z), device=z.device) + start
-    itself = own[:, None] == torch.arange(len(others), device=z.device)  # (2B, P·2B)
+    rows = torch.arange(len(z), device=z.device) + start
+    itself = rows[:, None] == torch.arange(len(others), device=z.device)  # (2B, P·2B)
     logits = (z @ others.T / temperature).masked_fill(itself, float("-inf"))
-    return F.cross_entropy(logits, own.roll(len(first)))
+    return F.cross_entropy(logits, rows.roll(len(first)))
 
 
 def similarity_distillation(

@@ -56,15 +56,20 @@ class BranchedNetwork(ClassifierNetwork):
         with torch.no_grad():
             *maps, last = self.eval()._maps(torch.zeros(1, channels, size, size))[1]
         self.train()
-        widths = [(each.shape[1], each.shape[2] // last.shape[2]) for each in maps]
+        widths = [(block_maps.shape[1], block_maps.shape[2] // last.shape[2]) for block_maps in maps]
         self.branches = nn.ModuleList(branch(width, self.n_features, stride) for width, stride in widths)
         self.shallow_classifiers = nn.ModuleList(nn.Linear(self.n_features, context.n_classes) for _ in widths)
 
     def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:  # type: ignore[override]
         """Features (N, D) and logits (N, n_classes) of normalised images (N, C, H, W), shallow to deepest."""
         deepest, maps = self._maps(images)
-        features = [grow(each).mean((2, 3)).float() for grow, each in zip(self.branches, maps, strict=False)]
-        logits = [in_float32(layer, each) for layer, each in zip(self.shallow_classifiers, features, strict=True)]
+        features = [
+            grow(block_maps).mean((2, 3)).float() for grow, block_maps in zip(self.branches, maps, strict=False)
+        ]
+        logits = [
+            in_float32(layer, branch_features)
+            for layer, branch_features in zip(self.shallow_classifiers, features, strict=True)
+        ]
         return [*features, deepest], [*logits, in_float32(self.classifier, deepest)]
 
     def _maps(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:

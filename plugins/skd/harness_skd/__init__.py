@@ -73,10 +73,10 @@ def gen0_reads(options: SkdOptions) -> tuple[str, ...]:
 def gen1_reads(options: SkdOptions) -> tuple[str, ...]:
     """What decides Gen-1's weights beside its parent: a loss that is not asked for has no say."""
     shared = (name for name in TRAINING_READS if name not in ("epochs", "decay_at", "learning_rate"))
-    own = ("gen1_images", "gen1_epochs", "gen1_decay_at", "gen1_learning_rate", "temperature", "gen1_forward")
+    of_gen1 = ("gen1_images", "gen1_epochs", "gen1_decay_at", "gen1_learning_rate", "temperature", "gen1_forward")
     of_the_loss = {"none": (), "l2": ("twin", "beta", "beta_divisor"), "simclr": ("twin", "beta", "simclr_temperature")}
     dropblock = ("dropblock_masks", "dropblock_counter")
-    return (*shared, *own, *dropblock, "consistency", *of_the_loss[options.consistency])
+    return (*shared, *of_gen1, *dropblock, "consistency", *of_the_loss[options.consistency])
 
 
 def build(context: harness.BuildContext) -> Any:

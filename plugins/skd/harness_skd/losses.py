@@ -38,7 +38,7 @@ def simclr(logits: torch.Tensor, twin_logits: torch.Tensor, temperature: float) 
     """
     z = F.normalize(torch.cat([logits, twin_logits]), dim=1)  # (2B, n_classes)
     others, first = of_all_processes(z)  # (P·2B, n_classes)
-    own = torch.arange(len(z), device=z.device) + first
-    itself = own[:, None] == torch.arange(len(others), device=z.device)  # (2B, P·2B)
+    rows = torch.arange(len(z), device=z.device) + first
+    itself = rows[:, None] == torch.arange(len(others), device=z.device)  # (2B, P·2B)
     similarity = (z @ others.T / temperature).masked_fill(itself, float("-inf"))
-    return F.cross_entropy(similarity, own.roll(len(logits)))
+    return F.cross_entropy(similarity, rows.roll(len(logits)))

@@ -24,8 +24,8 @@ def in_chunks(classify: Classify) -> Classify:
     @functools.wraps(classify)
     def chunked(support: Tensor, support_labels: Tensor, query: Tensor, n_way: int, **values: Any) -> Tensor:
         n = support.shape[1] + query.shape[1]
-        each = n * (n + support.shape[2]) * support.element_size()
-        size = max(1, CHUNK_BYTES.get(support.device.type, 2**26) // each)
+        episode_bytes = n * (n + support.shape[2]) * support.element_size()
+        size = max(1, CHUNK_BYTES.get(support.device.type, 2**26) // episode_bytes)
         scores = query.new_empty(*query.shape[:2], n_way)
         with torch.no_grad():
             for start in range(0, len(support), size):

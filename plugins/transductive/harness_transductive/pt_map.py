@@ -39,7 +39,7 @@ def pt_map(
         centred: whether supports and queries are centred, each by their mean, and brought to length one.
     """
     if centred:
-        support, query = (unit(each - each.mean(dim=1, keepdim=True)) for each in (unit(support), unit(query)))
+        support, query = (unit(part - part.mean(dim=1, keepdim=True)) for part in (unit(support), unit(query)))
     n_support, n_query = support.shape[1], query.shape[1]
     features = torch.cat([support, query], dim=1)
     products = features @ features.transpose(1, 2)  # (E, n, n)
@@ -78,7 +78,7 @@ def transport(costs: Tensor, regularisation: float) -> Tensor:
             plan[rest] = by_query * kernel * by_class
             still = moving.flatten()
             rest = rest[still]
-            kernel, by_query, by_class, before = (each[still] for each in (kernel, by_query, by_class, before))
+            kernel, by_query, by_class, before = (values[still] for values in (kernel, by_query, by_class, before))
             if not len(rest):
                 break
     return plan
