@@ -235,6 +235,8 @@ def test_an_ended_bench_says_how_to_go_on(tmp_path, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that starts the tests in the background has them ignore SIGINT, and programs inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not list(tmp_path.glob("runs/stages/*/rfs-simple*/identity.json")):  # it trains
         assert process.poll() is None

@@ -13,7 +13,9 @@ import pytest
 from harness.common.errors import HarnessError, UnknownName
 from harness.execution.factory import make_executor
 
-FLAGS = shlex.split("--no-floors --budget images=960 --episodes 50 --queries 5 --device cpu --precision 32 --threads 1")
+FLAGS = shlex.split(
+    "--no-floors --budget images=3200 --episodes 50 --queries 5 --device cpu --precision 32 --threads 1"
+)
 RFS = ["--methods", "rfs", "--set", "rfs.generations=0", "--set", "rfs.learning_rate=0.01"]
 PROTONET = ["--methods", "protonet", "--set", "protonet.train_way=8"]
 

@@ -19,6 +19,7 @@ from harness_metalearning.norms import normalised_by, within_episodes
 Weights = Mapping[str, torch.Tensor]
 
 CHUNK_PIXELS = 2**19  # of the images that are adapted to at once: 512 of 32×32, some 0.5 GB of conv4's maps
+CHUNK_EPISODES = 8  # that are adapted to at once at most, and with fewer left too
 
 
 def adapted(
@@ -71,15 +72,19 @@ class AdaptiveNetwork(harness.FeatureNetwork):
         raise NotImplementedError
 
     def predict(self, batch: harness.EpisodeBatch) -> torch.Tensor:
-        """Scores (E, Q, n_way). As many episodes at once as ``CHUNK_PIXELS`` allows."""
+        """Scores (E, Q, n_way). As many episodes at once as ``CHUNK_PIXELS`` and ``CHUNK_EPISODES`` allow.
+
+        The last chunk is filled up with its own episodes, so that every episode meets the same kernels whatever stands
+        beside it: a few steps of descent make much of another rounding.
+        """
         images = (batch.support.shape[1] + batch.query.shape[1]) * batch.query[0, 0, ..., 0].numel()
+        size = max(1, min(CHUNK_EPISODES, CHUNK_PIXELS // images))
         with torch.no_grad():  # the inner loop takes its own gradients
-            return torch.cat(
-                [
-                    self(self._normalised(support), labels, self._normalised(query), batch.n_way)
-                    for support, labels, query in _chunks(batch, max(1, CHUNK_PIXELS // images))
-                ]
-            )
+            scores = [
+                self(self._normalised(support), labels, self._normalised(query), batch.n_way)
+                for support, labels, query in _chunks(batch, size)
+            ]
+        return torch.cat(scores)[: len(batch.support)]
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         """Images (E, N, C, H, W) float32 of (E, N, H, W, C) uint8."""
@@ -87,7 +92,11 @@ class AdaptiveNetwork(harness.FeatureNetwork):
 
 
 def _chunks(batch: harness.EpisodeBatch, size: int) -> Iterator[tuple[torch.Tensor, ...]]:
-    return zip(batch.support.split(size), batch.support_labels.split(size), batch.query.split(size), strict=True)
+    """Supports, labels and queries of ``size`` episodes at a time, the last of them repeated to fill the last chunk."""
+    n_episodes = len(batch.support)
+    for start in range(0, n_episodes, size):
+        episodes = torch.arange(start, start + size, device=batch.support.device).clamp_max(n_episodes - 1)
+        yield batch.support[episodes], batch.support_labels[episodes], batch.query[episodes]
 
 
 class Maml(AdaptiveNetwork):
