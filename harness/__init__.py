@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from harness.contract.reporters import ReporterSpec
     from harness.contract.results import Score, StageFailure, StageResult
     from harness.contract.training import Batch, Loss, Trainer, TrainingEpisodes
+    from harness.contract.training_episodes import check_training_episodes
     from harness.datasets.prepared.fingerprints import image_digests
     from harness.datasets.prepared.opening import open_prepared
     from harness.datasets.preparing.classes import ClassList, ListedClass
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from harness.reports.formats.values import frame
     from harness.reports.model import Report
     from harness.runs import load_benches
+    from harness.training.contrastive import nt_xent
     from harness.training.distributed import of_all_processes
 
 _PLACES = {
@@ -88,6 +90,7 @@ _PLACES = {
     "harness.contract.results": "Score StageFailure StageResult",
     "harness.contract.recipe": "Adam Length Position Recipe Selection Sgd StepDecay WarmUp constant cosine",
     "harness.contract.training": "Batch Loss Trainer TrainingEpisodes",
+    "harness.contract.training_episodes": "check_training_episodes",
     "harness.datasets.prepared.fingerprints": "image_digests",
     "harness.datasets.prepared.opening": "open_prepared",
     "harness.datasets.preparing.classes": "ClassList ListedClass",
@@ -102,6 +105,7 @@ _PLACES = {
     "harness.reports.formats.values": "frame",
     "harness.reports.model": "Report",
     "harness.runs": "load_benches",
+    "harness.training.contrastive": "nt_xent",
     "harness.training.distributed": "of_all_processes",
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
@@ -169,6 +173,7 @@ __all__ = [
     "TransformSpec",
     "WarmUp",
     "build_report",
+    "check_training_episodes",
     "class_folders",
     "constant",
     "cosine",
@@ -179,6 +184,7 @@ __all__ = [
     "image_digests",
     "in_float32",
     "load_benches",
+    "nt_xent",
     "numpy_generator",
     "of_all_processes",
     "open_prepared",

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from harness_finetune.episodes import check, selected_on
+from harness_finetune.episodes import selected_on
 from harness_finetune.feat import FEAT
 from harness_finetune.meta_baseline import META_BASELINE
 
@@ -24,13 +24,12 @@ import harness
     ],
 )
 def test_episodes_that_do_not_fit_the_base_classes_are_told_with_a_value_that_would(tiny, method, values, complaint):
-    assert method.check is check
-    found = check(method.options(**values), tiny)
+    found = method.check(method.options(**values), tiny)
     assert found is None if complaint is None else re.search(complaint, found)
 
 
 def test_without_base_classes_nothing_is_said(tiny):
-    assert check(FEAT.options(train_way=9), replace(tiny, train=None)) is None
+    assert FEAT.check(FEAT.options(train_way=9), replace(tiny, train=None)) is None
 
 
 def test_an_epoch_is_chosen_on_episodes_of_the_shape_asked_for():

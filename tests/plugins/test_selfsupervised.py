@@ -14,7 +14,7 @@ from harness_selfsupervised import networks
 from harness_selfsupervised.byot import BYOT
 from harness_selfsupervised.ddgsd import DDGSD
 from harness_selfsupervised.dogo import DOGO
-from harness_selfsupervised.losses import nt_xent, similarity_distillation
+from harness_selfsupervised.losses import similarity_distillation
 from harness_selfsupervised.simclr import SIMCLR
 
 from harness.common.errors import HarnessError
@@ -23,6 +23,7 @@ from harness.contract.batches import ShuffledBatches
 from harness.contract.data import Augmentation
 from harness.contract.options import QUICK_PER_DATASET
 from harness.contract.presets import resolve
+from harness.training.contrastive import nt_xent
 from tests.helpers.selfsupervised import B, Fitted, distinct, double, few, log_softmax
 
 METHODS = (SIMCLR, DOGO, DDGSD, BYOT)

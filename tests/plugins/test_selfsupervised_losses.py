@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from harness_selfsupervised.lars import Lars
-from harness_selfsupervised.losses import mean_discrepancy, nt_xent, similarity_distillation
+from harness_selfsupervised.losses import mean_discrepancy, similarity_distillation
 
+from harness.training.contrastive import nt_xent
 from tests.helpers.selfsupervised import log_softmax, normalised, random
 
 

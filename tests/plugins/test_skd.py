@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from harness_skd.losses import simclr
 from harness_skd.transforms import TRANSFORMS
 
 from harness.common.errors import HarnessError
 from harness.common.randomness import seeded
 from harness.contract.data import Augmentation
 from harness.networks.backbones.dropblock import DropBlock
+from harness.training.contrastive import nt_xent
 from tests.helpers.skd import B, Fitted, binary_cross_entropy, cross_entropy, first_labels, same, softmax, state
 
 
@@ -174,7 +174,7 @@ def test_a_second_generation_learns_from_the_first_and_starts_from_it(plain, gen
 def test_gen1_with_simclr_and_with_distillation_alone(plain, gen0):
     fitted = Fitted(plain, "gen1", gen0.network, images=2 * B, consistency="simclr", beta=0.5, simclr_temperature=0.3)
     logits = torch.tensor(fitted.outputs[0][1])
-    expected = float(simclr(logits[:B], logits[B:], 0.3))
+    expected = float(nt_xent(logits[:B], logits[B:], 0.3))
     assert fitted.losses["simclr"] == pytest.approx(expected, rel=1e-5)
     assert fitted.losses["loss"] == pytest.approx(fitted.losses["kd"] + 0.5 * expected, rel=1e-5)
     alone = Fitted(plain, "gen1", gen0.network, images=B, consistency="none")

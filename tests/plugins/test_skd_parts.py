@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from harness_skd import SKD, SkdOptions, stages
-from harness_skd.losses import self_supervised, simclr, twin_distance
+from harness_skd.losses import self_supervised, twin_distance
 from harness_skd.transforms import TRANSFORMS
 from harness_skd.twins import quarter_turns
 
 from harness.common.randomness import seeded
 from harness.contract.presets import resolve
+from harness.training.contrastive import nt_xent
 from tests.helpers.skd import B, Fitted, binary_cross_entropy
 
 # ── the losses ────────────────────────────────────────────────────────────────────────────────────
@@ -49,7 +50,7 @@ def test_simclr_is_its_double_loop():
         twin = (i + 5) % 10
         others = sum(np.exp(z[i] @ z[k] / 0.3) for k in range(10) if k != i)
         total -= np.log(np.exp(z[i] @ z[twin] / 0.3) / others)
-    assert float(simclr(torch.tensor(a), torch.tensor(b), 0.3)) == pytest.approx(total / 10, rel=1e-9)
+    assert float(nt_xent(torch.tensor(a), torch.tensor(b), 0.3)) == pytest.approx(total / 10, rel=1e-9)
 
 
 # ── the transforms ────────────────────────────────────────────────────────────────────────────────

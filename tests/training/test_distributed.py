@@ -8,11 +8,11 @@ import sys
 
 import pytest
 import torch
-from harness_skd.losses import simclr
 from torch import nn
 from torch.nn import functional as F
 
 from harness.common.errors import PluginError
+from harness.training.contrastive import nt_xent
 from harness.training.distributed import (
     BatchNormOfAll,
     normalise_over_all_processes,
@@ -47,15 +47,15 @@ def by_two(tmp_path, request):
     return call
 
 
-def found_by_simclr(images, twins):
-    loss = simclr(images, twins, 0.3)
+def found_by_nt_xent(images, twins):
+    loss = nt_xent(images, twins, 0.3)
     return loss.detach(), *torch.autograd.grad(loss, (images, twins))
 
 
 def test_simclr_is_that_of_the_whole_batch(by_two):
     whole = [torch.randn(6, 5, dtype=torch.float64).requires_grad_() for _ in range(2)]
-    losses, *gradients = by_two(found_by_simclr, *whole)
-    loss, *expected = found_by_simclr(*whole)
+    losses, *gradients = by_two(found_by_nt_xent, *whole)
+    loss, *expected = found_by_nt_xent(*whole)
     torch.testing.assert_close(torch.stack(losses).mean(), loss)
     for gradient, of_each in zip(expected, gradients, strict=True):
         torch.testing.assert_close(torch.cat(of_each) / 2, gradient)  # the training takes the mean of gradients

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,23 +29,3 @@ def selected_on(recipe: harness.Recipe, **shape: int) -> harness.Recipe:
     if recipe.selection is None:
         return recipe
     return replace(recipe, selection=replace(recipe.selection, **shape))  # type: ignore[arg-type]
-
-
-def check(options: Any, data: harness.Dataset) -> str | None:
-    """Why no training episode can be drawn from the base classes, or None."""
-    if data.train is None:
-        return None
-    if options.train_way > data.train.n_classes:
-        return (
-            f"a training episode has train_way = {options.train_way} classes, but there are {data.train.n_classes} "
-            f"base classes: --set LABEL.train_way={data.train.n_classes}"
-        )
-    smallest = min(Counter(data.train.labels.tolist()).values())
-    if options.train_shot + options.train_query > smallest:
-        shot = max(1, min(options.train_shot, smallest - 1))
-        lower_shot = f"--set LABEL.train_shot={shot} " if shot < options.train_shot else ""
-        return (
-            f"a training episode has train_shot + train_query = {options.train_shot} + {options.train_query} images of "
-            f"a class, but a base class has {smallest}: {lower_shot}--set LABEL.train_query={max(1, smallest - shot)}"
-        )
-    return None

@@ -12,7 +12,7 @@ from pydantic import Field
 
 import harness
 from harness import TRAINING_READS
-from harness_finetune.episodes import check, selected_on
+from harness_finetune.episodes import selected_on
 from harness_finetune.pretraining import QUICK_TRAINING, QUICK_TRAINING_PER_DATASET, fit
 
 
@@ -79,7 +79,7 @@ FEAT = harness.MethodSpec(
     options=FeatOptions,
     stages=stages,
     head=None,
-    check=check,
+    check=harness.check_training_episodes,
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",

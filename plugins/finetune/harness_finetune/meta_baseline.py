@@ -12,7 +12,6 @@ from pydantic import Field
 
 import harness
 from harness import TRAINING_READS
-from harness_finetune.episodes import check
 from harness_finetune.pretraining import QUICK_TRAINING, QUICK_TRAINING_PER_DATASET, build, fit
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ META_BASELINE = harness.MethodSpec(
     options=MetaBaselineOptions,
     stages=stages,
     head=harness.Head("cosine"),
-    check=check,
+    check=harness.check_training_episodes,
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -33,20 +33,4 @@ class GraphOptions(harness.GradientOptions):
         )
 
 
-def check(options: GraphOptions, data: harness.Dataset) -> str | None:
-    """Why no training episode can be drawn from the base classes, or None."""
-    if data.train is None:
-        return None
-    if options.train_way > data.train.n_classes:
-        fewer = min(5, data.train.n_classes)
-        return (
-            f"a training episode has train_way = {options.train_way} classes, but there are {data.train.n_classes} "
-            f"base classes: --set LABEL.train_way={fewer}"
-        )
-    smallest = min(Counter(data.train.labels.tolist()).values())
-    if options.train_shot + options.train_query > smallest:
-        return (
-            f"a training episode has train_shot + train_query = {options.train_shot} + {options.train_query} images of "
-            f"a class, but a base class has {smallest}: --set LABEL.train_query={max(1, smallest - options.train_shot)}"
-        )
-    return None
+check = partial(harness.check_training_episodes, way=5)

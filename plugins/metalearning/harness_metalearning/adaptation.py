@@ -5,6 +5,7 @@ E episodes of S support and Q query images, (C, H, W) each.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -43,7 +44,7 @@ def adapted(
     return weights
 
 
-class AdaptiveNetwork(harness.FeatureNetwork):
+class AdaptiveNetwork(harness.FeatureNetwork, ABC):
     """A backbone and a linear head that start each episode from learned weights. Its kinds say which of them adapt.
 
     The head has a row for each of ``train_way`` classes. In episodes of another way each class starts from the mean of
@@ -67,9 +68,9 @@ class AdaptiveNetwork(harness.FeatureNetwork):
         steps = self.options.inner_steps if self.training else self.options.test_steps
         return adapted(loss, weights, steps, self.options.inner_rate, self.options.order)
 
+    @abstractmethod
     def forward(self, support: torch.Tensor, labels: torch.Tensor, query: torch.Tensor, n_way: int) -> torch.Tensor:  # type: ignore[override]
         """Logits (E, Q, n_way) of queries (E, Q, C, H, W) after adaptation to supports (E, S, C, H, W), normalised."""
-        raise NotImplementedError
 
     def predict(self, batch: harness.EpisodeBatch) -> torch.Tensor:
         """Scores (E, Q, n_way). As many episodes at once as ``CHUNK_PIXELS`` and ``CHUNK_EPISODES`` allow.

@@ -10,7 +10,6 @@ from typing import Any
 
 import harness
 from harness import QUICK, QUICK_PER_DATASET
-from harness_metalearning.episodes import check
 from harness_metalearning.maml import PRESETS, MamlOptions, fit
 
 
@@ -31,7 +30,7 @@ ANIL = harness.MethodSpec(
     options=MamlOptions,
     stages=stages,
     head=None,
-    check=check,
+    check=harness.check_training_episodes,
     presets={
         **PRESETS,
         "quick": harness.Preset(

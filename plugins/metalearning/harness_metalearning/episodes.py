@@ -1,8 +1,7 @@
-"""Options of trainings on episodes, and whether the base classes fill these episodes."""
+"""Options of trainings on episodes."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Literal
 
 from pydantic import Field
@@ -28,21 +27,3 @@ class EpisodicOptions(harness.GradientOptions):
         """The training episodes that these options describe."""
         shape = (self.train_way, self.train_shot, self.train_query)
         return harness.EpisodicBatches(*shape, per_epoch=self.steps_per_epoch, episodes=self.meta_batch)
-
-
-def check(options: EpisodicOptions, data: harness.Dataset) -> str | None:
-    """Why no training episode can be drawn from the base classes, or None."""
-    if data.train is None:
-        return None
-    n_classes, smallest = data.train.n_classes, min(Counter(data.train.labels.tolist()).values())
-    if options.train_way > n_classes:
-        return (
-            f"a training episode has train_way = {options.train_way} classes, but there are {n_classes} base classes: "
-            f"--set LABEL.train_way={n_classes}"
-        )
-    if options.train_shot + options.train_query > smallest:
-        return (
-            f"a training episode has train_shot + train_query = {options.train_shot} + {options.train_query} images of "
-            f"a class, but a base class has {smallest}: --set LABEL.train_query={max(1, smallest - options.train_shot)}"
-        )
-    return None

@@ -12,7 +12,7 @@ from pydantic import Field
 
 import harness
 from harness import QUICK, QUICK_PER_DATASET
-from harness_metalearning.episodes import EpisodicOptions, check
+from harness_metalearning.episodes import EpisodicOptions
 
 
 class MamlOptions(EpisodicOptions):
@@ -81,7 +81,7 @@ MAML = harness.MethodSpec(
     options=MamlOptions,
     stages=stages,
     head=None,
-    check=check,
+    check=harness.check_training_episodes,
     presets=PRESETS,
 )
 
@@ -93,6 +93,6 @@ MAML_TRANSDUCTIVE = harness.MethodSpec(
     stages=transductive_stages,
     head=None,
     transductive=True,
-    check=check,
+    check=harness.check_training_episodes,
     presets=PRESETS,
 )

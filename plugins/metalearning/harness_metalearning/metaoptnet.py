@@ -12,7 +12,7 @@ from pydantic import Field
 
 import harness
 from harness import QUICK, QUICK_PER_DATASET
-from harness_metalearning.episodes import EpisodicOptions, check
+from harness_metalearning.episodes import EpisodicOptions
 
 if TYPE_CHECKING:
     import torch
@@ -120,7 +120,7 @@ METAOPTNET = harness.MethodSpec(
     options=MetaOptNetOptions,
     stages=stages,
     head=harness.Head("crammer-singer"),
-    check=check,
+    check=harness.check_training_episodes,
     presets=PRESETS,
 )
 
@@ -131,6 +131,6 @@ METAOPTNET_RIDGE = harness.MethodSpec(
     options=RidgeOptions,
     stages=ridge_stages,
     head=harness.Head("one-hot-ridge"),
-    check=check,
+    check=harness.check_training_episodes,
     presets=PRESETS,
 )

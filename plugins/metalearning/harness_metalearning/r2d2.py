@@ -12,7 +12,7 @@ from pydantic import Field
 
 import harness
 from harness import QUICK, QUICK_PER_DATASET
-from harness_metalearning.episodes import EpisodicOptions, check
+from harness_metalearning.episodes import EpisodicOptions
 
 
 class R2d2Options(EpisodicOptions):
@@ -56,7 +56,7 @@ R2D2 = harness.MethodSpec(
     options=R2d2Options,
     stages=stages,
     head=harness.Head("one-hot-ridge"),
-    check=check,
+    check=harness.check_training_episodes,
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",

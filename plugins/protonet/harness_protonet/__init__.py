@@ -6,8 +6,8 @@ Source: Snell et al. 2017, arXiv:1703.05175. Departures are listed in this plugi
 from __future__ import annotations
 
 import importlib.util
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
@@ -40,26 +40,6 @@ def stages(options: ProtoNetOptions) -> Sequence[harness.Stage]:
     return [harness.Stage("protonet", build, fit, version=2)]  # 2: supports drawn evenly
 
 
-def check(options: ProtoNetOptions, data: harness.Dataset) -> str | None:
-    """Why no training episode can be drawn from the base classes, or None."""
-    if data.train is None:
-        return None
-    if options.train_way > data.train.n_classes:
-        fewer = min(5, data.train.n_classes)
-        return (
-            f"a training episode has train_way = {options.train_way} classes, but there are {data.train.n_classes} "
-            f"base classes: --set LABEL.train_way={fewer}"
-        )
-    smallest = min(Counter(data.train.labels.tolist()).values())
-    images = options.train_shot + options.train_query
-    if images > smallest:
-        return (
-            f"a training episode has train_shot + train_query = {options.train_shot} + {options.train_query} images of "
-            f"a class, but a base class has {smallest}: --set LABEL.train_query={max(1, smallest - options.train_shot)}"
-        )
-    return None
-
-
 def build(context: harness.BuildContext) -> Any:
     from harness import FeatureNetwork
 
@@ -89,7 +69,7 @@ PROTONET = harness.MethodSpec(
     options=ProtoNetOptions,
     stages=stages,
     head=harness.Head("nearest-centroid"),
-    check=check,
+    check=partial(harness.check_training_episodes, way=5),
     presets={
         "quick": harness.Preset(
             "minutes on two CPU cores, counted in images seen",

@@ -36,7 +36,8 @@ def stages(options: DogoOptions) -> Sequence[harness.Stage]:
 
 def fit(context: harness.FitContext, learner: Any) -> None:
     """Train ``learner`` beside a peer with other first weights, which is thrown away afterwards."""
-    from harness_selfsupervised.losses import nt_xent, similarity_distillation
+    from harness import nt_xent
+    from harness_selfsupervised.losses import similarity_distillation
     from harness_selfsupervised.networks import Peers
 
     options = context.options

@@ -61,8 +61,8 @@ def build(context: harness.BuildContext) -> Any:
 
 
 def fit(context: harness.FitContext, learner: Any) -> None:
+    from harness import nt_xent
     from harness_selfsupervised.lars import Lars
-    from harness_selfsupervised.losses import nt_xent
 
     options = context.options
 

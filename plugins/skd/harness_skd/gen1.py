@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import harness
-from harness import Batch, distillation, follow_reference, restart_schedules, rotations4
-from harness_skd.losses import simclr, twin_distance
+from harness import Batch, distillation, follow_reference, nt_xent, restart_schedules, rotations4
+from harness_skd.losses import twin_distance
 from harness_skd.transforms import TRANSFORMS
 from harness_skd.twins import copied_by, with_twins
 
@@ -56,7 +56,7 @@ def fit(context: harness.FitContext, learner: Any) -> None:
         if options.consistency == "l2":
             consistency = twin_distance(logits[:n], logits[twins]) / options.beta_divisor
         else:
-            consistency = simclr(logits[:n], logits[twins], options.simclr_temperature)
+            consistency = nt_xent(logits[:n], logits[twins], options.simclr_temperature)
         return {"loss": kd + options.beta * consistency, "kd": kd, options.consistency: consistency}
 
     copies = 4 if options.gen1_forward == "all" else 2 if consistent else 1

@@ -1,11 +1,9 @@
-"""SKD's losses, as pure functions. The distillation term is harness.networks.losses.distillation."""
+"""SKD's losses, as pure functions. The terms of distillation and SimCLR are the core's."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional as F
-
-from harness import of_all_processes
 
 
 def self_supervised(q: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
@@ -27,18 +25,3 @@ def twin_distance(logits: torch.Tensor, twin_logits: torch.Tensor) -> torch.Tens
     Source: arXiv:2006.09785, eq. 5.
     """
     return torch.linalg.vector_norm(logits - twin_logits, dim=1).mean()
-
-
-def simclr(logits: torch.Tensor, twin_logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """NT-Xent: each image (B, n_classes) must find its twin among the 2B - 1 others by cosine similarity; a scalar.
-
-    With several processes the others are those of all, and the mean is over the own images.
-
-    Source: Chen et al. 2020, arXiv:2002.05709, eq. 1.
-    """
-    z = F.normalize(torch.cat([logits, twin_logits]), dim=1)  # (2B, n_classes)
-    others, first = of_all_processes(z)  # (P·2B, n_classes)
-    rows = torch.arange(len(z), device=z.device) + first
-    itself = rows[:, None] == torch.arange(len(others), device=z.device)  # (2B, P·2B)
-    similarity = (z @ others.T / temperature).masked_fill(itself, float("-inf"))
-    return F.cross_entropy(similarity, rows.roll(len(logits)))
