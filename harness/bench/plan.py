@@ -26,6 +26,9 @@ def validated(values: Mapping[str, Any]) -> BenchPlan:
 
     if plan.train_on == "trainval" and {"best-val", "best-val-loss"} & set(_selections(plan)):
         raise HarnessError("--train-on trainval leaves no validation classes to select on: drop the selection option")
+    fields = BenchPlan.model_fields
+    if plan.varied is not None and (plan.way, plan.shots) != (fields["way"].default, fields["shots"].default):
+        raise HarnessError("--varied says the bounds of way and shot: drop --way and --shots")
     if plan.equivalent is not None and plan.baseline is None:
         raise HarnessError("--equivalent needs a row to be equivalent to: add --baseline ROW")
     if plan.score_on == "val" and (plan.train_on != "train" or plan.test_dataset is not None):

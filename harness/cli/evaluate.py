@@ -54,7 +54,12 @@ def evaluate(
     from harness.reports.build import build_report
     from harness.runs import find_bench
 
-    plan = validated({**find_bench(runs, bench).plan.model_dump(mode="json"), **changes})
+    recorded = find_bench(runs, bench).plan.model_dump(mode="json")
+    for name in ("varied", "way", "shots"):  # one of them stands in place of the others that the bench had
+        for other in {"way", "shots"} if name == "varied" else {"varied"}:
+            if name in changes and other not in changes:
+                recorded.pop(other, None)
+    plan = validated({**recorded, **changes})
     catalogue = Catalogue.discover()
     with Display(catalogue) as display:
         workers = make_executor(executor, catalogue)

@@ -105,6 +105,9 @@ def test_evaluate_scores_again_without_training(harness, runs):
     assert "ridge, l2" in result.stdout
     assert "5-way 2-shot" in result.stdout
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
+    varied = harness("evaluate", "runs", "--varied", "3..6,1..4")
+    assert "3..6-way 1..4-shot" in varied.stdout, varied.stderr
+    assert "5-way 2-shot" in harness("evaluate", "runs", "--shots", "2", "--classifier", "ridge").stdout
 
 
 def test_power_says_how_many_episodes_it_takes(harness, runs):

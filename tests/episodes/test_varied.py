@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from harness.bench.plan import validated
 from harness.common.errors import HarnessError
 from harness.contract.episodes import Episodes, EpisodeSpec
 from harness.contract.heads import Head
@@ -128,7 +129,7 @@ def test_they_have_closed_episodes_alone() -> None:
     ]
 
 
-def test_a_bench_has_a_column_of_them_and_pairs_its_rows(run_bench, tmp_path) -> None:
+def test_a_bench_has_a_column_of_them_and_says_why_there_are_no_differences(run_bench, tmp_path) -> None:
     from harness.reports.build import build_report
     from harness.reports.formats.markdown import markdown
 
@@ -136,5 +137,8 @@ def test_a_bench_has_a_column_of_them_and_pairs_its_rows(run_bench, tmp_path) ->
     assert not [stage.failure for stage in record.tables[0].stages if stage.failure]
     text = markdown(build_report([(tmp_path / "runs", record)]))
     assert "2..4-way 1..3-shot" in text
+    assert "No differences: they need open episodes" in text
     with pytest.raises(HarnessError, match="say the bounds of way and shot"):
         run_bench(varied="5,1")
+    with pytest.raises(HarnessError, match="drop --way and --shots"):
+        validated({"varied": "2..4,1..3", "shots": (1,)})
