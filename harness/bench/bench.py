@@ -55,6 +55,7 @@ def bench(
     """
     executor.check(HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices))
     runs.writable(output, output / "stages", *([] if trial else [output / "benches"]))
+    plan = _with_spelt_names(plan, catalogue)
     _refuse_vain_options(plan, catalogue)
     tables = [open_table(plan, name, catalogue, output, root) for name in plan.dataset]
     for table in tables:
@@ -93,6 +94,14 @@ def bench(
     if not trial:
         runs.save_bench(output, record)
     return record
+
+
+def _with_spelt_names(plan: BenchPlan, catalogue: Catalogue) -> BenchPlan:
+    """``plan`` with its datasets spelt as they spell themselves: ``cifar-fs`` is no other bench than ``CIFAR-FS``."""
+    spelt: dict[str, Any] = {"dataset": tuple(catalogue.dataset_name(name) for name in plan.dataset)}
+    if plan.test_dataset is not None:
+        spelt["test_dataset"] = catalogue.dataset_name(plan.test_dataset)
+    return plan.model_copy(update=spelt)
 
 
 def _refuse_vain_options(plan: BenchPlan, catalogue: Catalogue) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -10,6 +11,10 @@ from harness.common.errors import HarnessError
 from harness.contract.plan import MOST_NUMBERS, BenchPlan
 
 T = TypeVar("T")
+
+_COMMA = re.compile(r"(?<!\\),")  # none that a backslash stands before
+
+_THOUSANDS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 def parse_settings(texts: Sequence[str], flag: str = "--set") -> dict[str, Any]:
@@ -41,10 +46,10 @@ def _value(text: str) -> Any:
 
 
 def comma_list(text: str, kind: Callable[[str], T], flag: str) -> tuple[T, ...]:
-    """``1,5`` as (1, 5); ``0-4`` as (0, 1, 2, 3, 4) where ``kind`` is int."""
+    """``1,5`` as (1, 5); ``0-4`` as (0, 1, 2, 3, 4) where ``kind`` is int. A comma within a name: ``\\,``."""
     values: list[Any] = []
     example = "Write it as 1,5 or 0-4" if kind is int else "Separate names by commas"
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in filter(None, (part.replace("\\,", ",").strip() for part in _COMMA.split(text))):
         first, dash, last = part.partition("-")
         try:
             if kind is int and dash and first:
@@ -63,12 +68,12 @@ def comma_list(text: str, kind: Callable[[str], T], flag: str) -> tuple[T, ...]:
 
 
 def parse_budget(text: str) -> int:
-    """2000000 of ``images=2000000``."""
-    name, _, value = text.partition("=")
-    digits = value.replace("_", "")
-    if name != "images" or not digits.isdigit() or int(digits) == 0:
-        raise HarnessError(f"--budget {text!r}: write it as images=N, as in --budget images=2000000")
-    return int(digits)
+    """2000000 of ``images=2000000``, ``images=2M`` or ``2000k``."""
+    match = re.fullmatch(r"(?:images=)?([\d_]*\d(?:\.\d+)?)([km]?)", text.strip().lower())
+    number = round(float(match[1].replace("_", "")) * _THOUSANDS[match[2]]) if match else 0
+    if number == 0:
+        raise HarnessError(f"--budget {text!r}: write it as images=N, as in --budget images=2000000 or images=2M")
+    return number
 
 
 def kind_of(name: str) -> str:

@@ -180,7 +180,11 @@ class Catalogue:
         return self._find("report format", name)
 
     def dataset(self, name: str) -> tuple[DatasetSpec, str | None]:
-        """The dataset, and what stands behind the colon of ``folder:PATH``."""
+        """The dataset, and what stands behind the colon of ``folder:PATH``. Capital and small letters are the same."""
+        reference = PartReference.parse(name)
+        [spelling, *others] = [known for known in self.datasets if known.lower() == reference.name.lower()] or [name]
+        if not others and spelling != reference.name:
+            name = str(PartReference(spelling, reference.argument))
         try:
             return self._find_with_argument("dataset", name)
         except UnknownName:
@@ -190,6 +194,15 @@ class Catalogue:
             raise HarnessError(
                 f"unknown dataset {name!r}. For your own images there, write folder:{name}. Installed: {known}"
             ) from None
+
+    def dataset_name(self, name: str) -> str:
+        """``name`` spelt as the dataset spells itself: ``CIFAR-FS`` of ``cifar-fs``.
+
+        Raises:
+            HarnessError: there is none.
+        """
+        spec, argument = self.dataset(name)
+        return str(PartReference(spec.name, argument))
 
     def backbone(self, name: str) -> tuple[BackboneSpec, str | None]:
         """The backbone, and what stands behind the colon of ``timm:resnet18``."""

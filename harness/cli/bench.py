@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.arguments import DataRoot, Output, data_root
 from harness.cli.plan_flags import plan_flags
+from harness.cli.terminal import print_report
 
 
 @plan_flags()
@@ -47,5 +48,6 @@ def bench(
     report = build_report([(output, record)], baseline=chosen.baseline, published=published)
     for dataset_name in without_numbers(report) if published else ():
         typer.echo(f"--published: no number is known for any row of {dataset_name}", err=True)
-    typer.echo(catalogue.reporter("markdown").render(report), nl=False)
+    print_report(report, catalogue.reporter("markdown").render)
+    typer.echo(f"bench {record.id} is kept in {output}: see harness report {output} --help", err=True)
     return 1 if report.failures else 0

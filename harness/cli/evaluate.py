@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.arguments import DataRoot, Runs, data_root
 from harness.cli.plan_flags import plan_flags
+from harness.cli.terminal import print_report
 
 
 @plan_flags(
@@ -68,5 +69,5 @@ def evaluate(
         finally:
             workers.close()
     report = build_report([(runs, record)])
-    typer.echo(catalogue.reporter("markdown").render(report), nl=False)
+    print_report(report, catalogue.reporter("markdown").render)
     return 1 if report.failures else 0

@@ -20,6 +20,23 @@ _TAKEN_AS: Mapping[str, Any] = {
     "settings": list[str] | None,
 }
 
+# The fields under the title that help shows them under.
+GROUPS: Mapping[str, Sequence[str]] = {
+    "What is compared": ("methods", "floors", "dataset", "preset", "backbone", "weights", "rows"),
+    "Training": ("seeds", "budget", "set", "sweep", "augment", "train_on"),
+    "Episodes": ("shots", "way", "varied", "queries", "episodes", "episode_seed", "test_dataset", "score_on"),
+    "Scoring": ("classifier", "transform", "views", "embed"),
+    "Differences": ("baseline", "equivalent"),
+    "Images of your own": ("image_size", "split", "split_seed", "skip_damaged"),
+    "Machine": ("device", "devices", "precision", "threads"),
+}
+_MORE = "More"  # the title of fields that stand in no group
+
+
+def group_of(name: str) -> str:
+    """The title of a field of BenchPlan in help."""
+    return next((title for title, names in GROUPS.items() if name in names), _MORE)
+
 
 def plan_flags(*names: str, **help_texts: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """A decorator that gives a command the flags of these fields of BenchPlan.
@@ -57,7 +74,7 @@ def _flag(name: str, help_text: str | None) -> inspect.Parameter:
     kind = kind_of(name)
     flag = f"--{name.replace('_', '-')}"
     spellings: Sequence[str] = [f"{flag}/--no-{name}"] if kind == "switch" and field.default is True else [flag]
-    option = typer.Option(*spellings, help=help_text or _help(field))
+    option = typer.Option(*spellings, help=help_text or _help(field), rich_help_panel=group_of(name))
     annotation: Any = Annotated[_TAKEN_AS.get(kind, str | None), option]  # type: ignore[valid-type]
     return inspect.Parameter(_python_name(name), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.arguments import Runs
+from harness.cli.terminal import print_report
 from harness.common.errors import HarnessError
 
 
@@ -46,7 +47,9 @@ def report(
     for dataset in without_numbers(built) if published else ():
         sys.stderr.write(f"--published: no number is known for any row of {dataset}\n")
     text = catalogue.reporter(chosen_format).render(built)
-    if to is None or to == Path("-"):
+    if to is None and format_ is None:
+        print_report(built, catalogue.reporter("markdown").render)
+    elif to is None or to == Path("-"):
         typer.echo(text, nl=False)
     try:
         if to is not None and to != Path("-"):

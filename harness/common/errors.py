@@ -48,10 +48,12 @@ class RunsError(HarnessError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'protonet'?`` where something known is near to ``name``, else an empty string."""
+    """`` Did you mean 'protonet'?`` where something known is near to ``name``, or has it for initials; else nothing."""
     by_case = {candidate.lower(): candidate for candidate in known}
+    initials = {"".join(word[:1] for word in candidate.split("_")): candidate for candidate in reversed(by_case)}
     near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.5)
-    return f" Did you mean {by_case[near[0]]!r}?" if near else ""
+    meant = initials.get(name.lower()) or (near[0] if near else None)
+    return f" Did you mean {by_case[meant]!r}?" if meant else ""
 
 
 def one_line(error: BaseException) -> str:

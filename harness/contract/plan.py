@@ -42,7 +42,9 @@ class BenchPlan(BaseModel):
     )
     floors: bool = Field(True, description="add rows for raw pixels and for an untrained backbone")
     dataset: Annotated[tuple[str, ...], AfterValidator(_different)] = Field(
-        (EMBEDDED_DATASET,), min_length=1, description="datasets, by commas, a table each"
+        (EMBEDDED_DATASET,),
+        min_length=1,
+        description="datasets, by commas, a table each; a comma in a path is written \\,",
     )
     preset: str = Field("quick", description="preset of every method that names none of its own")
     backbone: str | None = Field(None, description="backbone of every method; default: what the preset says")

@@ -44,7 +44,7 @@ def test_a_malformed_setting_says_how_to_write_it(text):
         parse_setting(text)
 
 
-@pytest.mark.parametrize("text", ["2000", "images=", "images=-3", "images=0", "epochs=3", "images=many"])
+@pytest.mark.parametrize("text", ["2000x", "images=", "images=-3", "images=0", "epochs=3", "images=many"])
 def test_a_malformed_budget_says_how_to_write_it(text):
     with pytest.raises(HarnessError, match="images=N"):
         parse_budget(text)
@@ -52,6 +52,7 @@ def test_a_malformed_budget_says_how_to_write_it(text):
 
 def test_a_budget_may_group_its_digits():
     assert parse_budget("images=2_000_000") == 2_000_000
+    assert [parse_budget(text) for text in ("images=8k", "1.5M", "450000")] == [8_000, 1_500_000, 450_000]
 
 
 def test_precedence_defaults_preset_dataset_budget_set(catalogue):
@@ -229,3 +230,7 @@ def test_labels_that_would_confuse_rows_and_settings_are_refused(catalogue, labe
 def test_an_unknown_preset_of_one_method_is_told(catalogue):
     with pytest.raises(UnknownName, match="preset of rfs 'reference-cod'"):
         entries(BenchPlan(methods=("rfs:reference-cod",)), "glyphs", catalogue)
+
+
+def test_a_comma_within_a_path_is_written_with_a_backslash():
+    assert comma_list(r"glyphs,folder:a\,b", str, "--dataset") == ("glyphs", "folder:a,b")

@@ -123,7 +123,9 @@ def test_power_says_how_many_episodes_it_takes(harness, runs):
         (["bench", "--methods", "skdd"], "unknown method 'skdd'. Did you mean 'skd'?"),
         (["bench", "--dataset", "glyps"], "unknown dataset 'glyps'. Did you mean 'glyphs'?"),
         (["bench", "--set", "skd.alfa=2"], "unknown option of skd 'alfa'. Did you mean 'alpha'?"),
+        (["bench", "--set", "skd.lr=2"], "unknown option of skd 'lr'. Did you mean 'learning_rate'?"),
         (["bench", "--set", "alpha=2"], "LABEL.OPTION=VALUE"),
+        (["bench", "--budget", "many"], "--budget 'many': write it as images=N"),
         (["bench", "--preset", "papre"], "Did you mean 'paper'?"),
         (["bench", "--backbone", "resnet"], "Did you mean 'resnet12'?"),
         (["bench", "--classifier", "logistik"], "Did you mean 'logistic'?"),
@@ -263,7 +265,7 @@ def test_doctor_finds_damaged_data(harness, tmp_path):
     result = harness("doctor", "--data-root", str(tmp_path / "data"))
     assert result.returncode == 1
     assert "FC100: not usable: " in result.stdout
-    assert "CIFAR-FS: not here: " in result.stdout
+    assert "not here: CIFAR-FS, " in result.stdout
 
 
 def test_check_leaves_a_wrong_option_to_the_user(harness):
@@ -275,5 +277,12 @@ def test_check_leaves_a_wrong_option_to_the_user(harness):
 def test_doctor_names_versions_data_and_plugins(harness):
     result = harness("doctor")
     assert result.returncode == 0, result.stdout + result.stderr
-    for word in ("torch", "glyphs: train 153 classes", "CIFAR-FS: not here", "data root"):
+    for word in (
+        "torch",
+        "glyphs: train 153 classes",
+        "not here: CIFAR-FS",
+        "data root",
+        "plugin harness-skd: skd",
+        "memory: ",
+    ):
         assert word in result.stdout, word

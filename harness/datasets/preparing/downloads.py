@@ -71,7 +71,7 @@ def fetch(
             if not expected:
                 raise DataError(f"Zenodo record {remote.record} lists no {remote.name} any more: fetch it elsewhere")
         if not (folder / remote.name).exists():
-            say(f"fetching {remote.url}")
+            say(f"fetching {_mirrored(remote.url)}")
             _fetch_one(remote, expected, folder, progress)
 
 
@@ -83,13 +83,13 @@ def _fetch_one(remote: Remote, md5: str, folder: Path, progress: Progress | None
             break
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == TRIES - 1:
-                raise DataError(f"{remote.url}: the server answers {error.code} {error.reason}") from None
+                raise DataError(f"{_mirrored(remote.url)}: the server answers {error.code} {error.reason}") from None
         except BROKEN as error:
             if attempt == TRIES - 1:
                 kept = part.stat().st_size if part.exists() else 0
                 reason = getattr(error, "reason", None) or error
                 raise DataError(
-                    f"{remote.url} cannot be fetched ({reason})"
+                    f"{_mirrored(remote.url)} cannot be fetched ({reason})"
                     + (f"; {kept / 1e6:,.1f} MB of it are kept and the same command continues from there" * bool(kept))
                 ) from None
         time.sleep(PAUSE * 2**attempt)
@@ -97,8 +97,8 @@ def _fetch_one(remote: Remote, md5: str, folder: Path, progress: Progress | None
     if actual != md5:
         part.unlink()
         raise DataError(
-            f"{remote.url}: wrong checksum (md5 {actual}, expected {md5}), removed: run the same command again; if it "
-            "happens again, the file has changed there and you need another copy of it"
+            f"{_mirrored(remote.url)}: wrong checksum (md5 {actual}, expected {md5}), removed: run the same command "
+            "again; if it happens again, the file has changed there and you need another copy of it"
         )
     os.replace(part, folder / remote.name)
 
@@ -140,7 +140,7 @@ def _zenodo_checksums(record: str) -> dict[str, str]:
         return {file["key"]: file["checksum"].removeprefix("md5:") for file in listed["files"]}
     except (*BROKEN, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = getattr(error, "reason", None) or error
-        raise DataError(f"{url}, which has the checksums, cannot be read ({reason})") from None
+        raise DataError(f"{_mirrored(url)}, which has the checksums, cannot be read ({reason})") from None
 
 
 def _mirrored(url: str) -> str:
