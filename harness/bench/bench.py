@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from harness.common.errors import HarnessError, RunsError, UnknownName
 from harness.execution.events import JobEvent, Note, OptionsRead
 from harness.hardware.request import HardwareRequest
 from harness.runs import StageFolder
-from harness.runs.records import BenchRecord
+from harness.runs.records import BegunRecord, BenchRecord
 
 if TYPE_CHECKING:
+    from harness.bench.table import BenchTable
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.plan import BenchPlan
     from harness.execution.executor import Executor
@@ -43,7 +45,7 @@ def bench(
     Args:
         output: the run folder.
         root: the folder of prepared datasets.
-        observe: is told what harness.execution.events defines.
+        observe: is told what harness.execution.events defines; what it raises at BenchStarted ends the bench.
         train: False: only score what is trained.
         trial: of a search for options. No record is kept, and where a method says that its options do not go with the
             data, that is no error: what fails is a failure in the record.
@@ -54,7 +56,7 @@ def bench(
         RunsError: ``train`` is False and no stage is trained.
     """
     executor.check(HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices))
-    runs.writable(output, output / "stages", *([] if trial else [output / "benches"]))
+    runs.writable(output, output / "stages", *([] if trial else [output / "benches", output / "begun"]))
     plan = _with_spelt_names(plan, catalogue)
     _refuse_vain_options(plan, catalogue)
     tables = [open_table(plan, name, catalogue, output, root) for name in plan.dataset]
@@ -62,9 +64,7 @@ def bench(
         if not trial:
             check_methods(table.entries, table.dataset)
         check_backbones(table.jobs, table.dataset, catalogue)
-    rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
-    if plan.baseline is not None and plan.baseline not in rows:
-        raise UnknownName("row for --baseline", plan.baseline, rows, "Rows")
+    _refuse_unknown_baseline(plan, tables)
     jobs = [job for table in tables for job in table.jobs]
     untrained = [] if train else [job for job in jobs if StageFolder(job.folder).trained is None]
     if untrained and len(untrained) == len(jobs):
@@ -72,7 +72,10 @@ def bench(
             f"{jobs[0].name} seed {jobs[0].seed} is not trained in {output}, nor any other stage of the "
             "bench. Train them: harness bench"
         )
-    observe(BenchStarted(jobs))
+    observe(BenchStarted(jobs, tables))
+    bench_id = runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12]
+    if not trial:
+        _begin(bench_id, plan, jobs, output)
     schedule = Schedule(tables, observe, {job.key for job in untrained})
     reads: dict[str, frozenset[str]] = {}  # a trained stage's key → the options that it was seen to read
 
@@ -86,8 +89,8 @@ def bench(
     for text in dict.fromkeys(text for table in tables for text in unread_options(table, reads)):
         observe(Note(text))
     record = BenchRecord(
-        id=runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12],
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        id=bench_id,
+        created=_now(),
         plan=plan,
         tables=tuple(table.record(output) for table in tables),
     )
@@ -102,6 +105,21 @@ def _with_spelt_names(plan: BenchPlan, catalogue: Catalogue) -> BenchPlan:
     if plan.test_dataset is not None:
         spelt["test_dataset"] = catalogue.dataset_name(plan.test_dataset)
     return plan.model_copy(update=spelt)
+
+
+def _refuse_unknown_baseline(plan: BenchPlan, tables: Sequence[BenchTable]) -> None:
+    rows = {table.row(job) for table in tables for job in table.jobs if table.shows(job)}
+    if plan.baseline is not None and plan.baseline not in rows:
+        raise UnknownName("row for --baseline", plan.baseline, rows, "Rows")
+
+
+def _begin(bench_id: str, plan: BenchPlan, jobs: list[StageJob], output: Path) -> None:
+    folders = tuple(dict.fromkeys(str(job.folder.relative_to(output)) for job in jobs))
+    runs.begin_bench(output, BegunRecord(id=bench_id, begun=_now(), plan=plan, stages=folders))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _refuse_vain_options(plan: BenchPlan, catalogue: Catalogue) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.execution.job import StageJob
-
 if TYPE_CHECKING:
+    from harness.bench.table import BenchTable
     from harness.execution.job import StageJob
 
 
@@ -17,6 +16,7 @@ Observe = Callable[[Any], None]
 
 @dataclass(frozen=True, eq=False)
 class BenchStarted:
-    """All that is to be done, in order."""
+    """All that is to be done, in order, and the tables it is for."""
 
     jobs: Sequence[StageJob]
+    tables: Sequence[BenchTable] = ()

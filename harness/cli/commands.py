@@ -61,6 +61,7 @@ COMMANDS = (
             "harness report runs --plots figures",
         ),
     ),
+    Command("runs", "runs:app", "List, show, compare, prune, hand on and reproduce runs"),
     Command("power", "power:power", "The episodes and seeds that resolve a difference"),
     Command(
         "tune",

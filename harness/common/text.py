@@ -40,5 +40,15 @@ def shown_shape(sizes: Sequence[Any]) -> str:
     return f"({', '.join(map(shown, sizes[:8]))}{',' * (len(sizes) == 1)}{', …' * (len(sizes) > 8)})"
 
 
+def n_bytes_shown(n: int) -> str:
+    """``512 B``, ``1.5 kB``, ``1.5 GB``: decimal units, as disks are sold and ``df -H`` counts."""
+    size, unit = float(n), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
+
+
 def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")

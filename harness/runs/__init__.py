@@ -10,9 +10,10 @@ OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
     scores/KEY.npz         accuracies of every episode, a file a head and kind of episode
     failure.txt            the traceback, if it failed; gone once it succeeds
 OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
+OUTPUT/begun/ID.json       a bench that has not ended, or not yet
 """
 
-from harness.runs.benches import find_bench, find_benches, load_benches, save_bench, writable
+from harness.runs.benches import begin_bench, find_bench, find_benches, load_benches, save_bench, writable
 from harness.runs.identity import SCORING_VERSION, TRAINING_VERSION, StageIdentity, digest, score_key
 from harness.runs.stages import KeptScore, StageFolder
 
@@ -22,6 +23,7 @@ __all__ = [
     "KeptScore",
     "StageFolder",
     "StageIdentity",
+    "begin_bench",
     "digest",
     "find_bench",
     "find_benches",

@@ -22,6 +22,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def dataset_folder(dataset: str) -> str:
+    """The name of the folder that holds the stages of a dataset."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in dataset)
+
+
 @dataclass(frozen=True)
 class StageIdentity:
     """All that decides a stage's weights, and nothing else. Device, threads and versions are recorded, not hashed."""
@@ -44,8 +49,9 @@ class StageIdentity:
         return digest([TRAINING_VERSION, asdict(self)])
 
     def folder(self, output: Path, dataset: str) -> Path:
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in dataset)
-        return output / "stages" / safe / f"{self.method}-{self.stage}-seed{self.seed}-{self.key[:12]}"
+        return (
+            output / "stages" / dataset_folder(dataset) / f"{self.method}-{self.stage}-seed{self.seed}-{self.key[:12]}"
+        )
 
 
 def score_key(

@@ -1,6 +1,7 @@
 """The run record: every file that a bench, a stage or a search leaves behind, as a typed value with a format number.
 
     OUTPUT/benches/ID.json                           BenchRecord
+    OUTPUT/begun/ID.json                             BegunRecord
     OUTPUT/stages/DATASET/NAME/trained.json          TrainedRecord
     OUTPUT/stages/DATASET/NAME/scores/KEY.npz        ScoreRecord, beside the arrays
     OUTPUT/tuning/NAME/search.json                   SearchRecord
@@ -116,6 +117,15 @@ class BenchRecord(FileRecord):
     tables: tuple[TableRecord, ...] = Field(description="one a dataset")
 
 
+class BegunRecord(FileRecord):
+    """A bench that has not ended: under way, or killed, so that the same command goes on with it."""
+
+    id: str = Field(description="that of its record, once it has ended")
+    begun: str = Field(description="when it was started last, UTC")
+    plan: BenchPlan
+    stages: tuple[str, ...] = Field(description="their folders, relative to the run folder")
+
+
 class TrainedRecord(FileRecord):
     """What the training of a stage cost, and where it ran."""
 
@@ -171,7 +181,7 @@ class SearchRecord(FileRecord):
     trials: tuple[TrialRecord, ...] = ()
 
 
-FILES: tuple[type[FileRecord], ...] = (BenchRecord, TrainedRecord, ScoreRecord, SearchRecord)
+FILES: tuple[type[FileRecord], ...] = (BenchRecord, BegunRecord, TrainedRecord, ScoreRecord, SearchRecord)
 
 
 def parse(kind: type[Record], value: Any, place: Path) -> Record:

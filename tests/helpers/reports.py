@@ -18,6 +18,7 @@ from harness.episodes.sampler import sample_episodes
 from harness.reports.build import build_report
 from harness.reports.formats.markdown import main_rows
 from harness.runs import StageFolder, digest, load_benches, save_bench
+from harness.runs.identity import dataset_folder
 from harness.runs.records import BenchRecord, StageRecord, TableRecord, TrainedRecord
 
 CATALOGUE = Catalogue.discover()
@@ -65,7 +66,7 @@ class Bench:
         conditions, scored_under = about.pop("conditions", CONDITIONS), about.pop("scored_under", {})
         for i, seed in enumerate(self.plan.seeds):
             key = digest([name, seed])
-            folder = StageFolder(self.output / "stages" / f"{label}-{stage}-{seed}")
+            folder = StageFolder(self.output / "stages" / dataset_folder(self.dataset) / f"{label}-{stage}-{seed}")
             scores = []
             if failure is None:
                 own = conditions[i] if isinstance(conditions, list) else conditions

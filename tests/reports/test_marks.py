@@ -130,7 +130,7 @@ def test_features_that_differ_in_their_last_digits_only_are_alike(runs):
 
 def test_a_record_without_spreads_is_read(runs):
     bench = runs().add("rfs/simple", 0.6).save()
-    for path in bench.output.glob("stages/*/scores/*.npz"):
+    for path in bench.output.glob("stages/*/*/scores/*.npz"):
         with np.load(path) as file:
             arrays = dict(file)
         about = json.loads(str(arrays["about"]))

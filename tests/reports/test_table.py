@@ -169,7 +169,7 @@ def test_the_same_runs_give_the_same_bytes_in_every_process(runs):
 
 def test_a_stage_that_was_deleted_is_told(runs):
     bench = runs().add("rfs/simple")
-    next((bench.output / "stages").glob("*/scores/*.npz")).unlink()
+    next((bench.output / "stages").glob("*/*/scores/*.npz")).unlink()
     with pytest.raises(RunsError, match=r"rfs-simple-0 is not whole\. Run the bench again"):
         bench.report()
 

@@ -22,7 +22,8 @@ def test_the_schema_in_the_docs_is_that_of_the_code():
 
 
 @pytest.mark.parametrize(
-    ("kind", "place"), [(BenchRecord, "benches/abc123.json"), (TrainedRecord, "stages/rfs-simple-0/trained.json")]
+    ("kind", "place"),
+    [(BenchRecord, "benches/abc123.json"), (TrainedRecord, "stages/CIFAR-FS/rfs-simple-0/trained.json")],
 )
 def test_what_is_written_is_read_back(kind, place, runs):
     path = runs(seeds=(0, 1)).add("rfs/simple").save().output / place
@@ -33,7 +34,7 @@ def test_what_is_written_is_read_back(kind, place, runs):
 
 def as_written_by_0_1(bench):
     """The same run folder as harness 0.1 wrote it: no format number, and without the fields that came later."""
-    for path in [*bench.output.glob("benches/*.json"), *bench.output.glob("stages/*/trained.json")]:
+    for path in [*bench.output.glob("benches/*.json"), *bench.output.glob("stages/*/*/trained.json")]:
         raw = json.loads(path.read_text())
         del raw["format"]
         for table in raw.get("tables", ()):

@@ -1,0 +1,13 @@
+"""``harness runs``: what run folders hold, and what becomes of it. Its subcommands are in runs_*.py, a few a file."""
+
+from __future__ import annotations
+
+import typer
+
+from harness.cli import runs_looking, runs_pruning
+
+app = typer.Typer(help="List, show, compare, prune, hand on and reproduce runs.", no_args_is_help=True)
+
+app.command("list")(runs_looking.list_runs)
+app.command()(runs_looking.show)
+app.command()(runs_pruning.prune)
