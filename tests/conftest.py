@@ -123,10 +123,14 @@ def catalogue() -> Any:
 
 @pytest.fixture
 def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Run a small bench in this process: ``run_bench(methods=("rfs",))``. Its run folder is ``tmp_path / "runs"``."""
+    """Run a small bench in this process: ``run_bench(methods=("rfs",))``. Its run folder is ``tmp_path / "runs"``.
+
+    ``again=True`` scores the stages of the folder's last bench anew.
+    """
     from harness.bench.bench import bench
     from harness.contract.plan import BenchPlan
     from harness.execution.factory import make_executor
+    from harness.runs import find_bench
 
     def run(observe: Callable[[Any], None] = lambda event: None, output: Path | None = None, **values: Any) -> Any:
         small = {
@@ -140,9 +144,10 @@ def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
             "precision": "32",
             "threads": 1,
         }
-        train, executor = values.pop("train", True), values.pop("executor", make_executor("inline", catalogue))
+        executor, folder = values.pop("executor", make_executor("inline", catalogue)), output or tmp_path / "runs"
+        earlier = find_bench(folder) if values.pop("again", False) else None
         plan = BenchPlan.model_validate({**small, **values})
-        return bench(plan, catalogue, executor, output or tmp_path / "runs", tmp_path / "data", observe, train)
+        return bench(plan, catalogue, executor, folder, tmp_path / "data", observe, earlier)
 
     return run
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness import runs
 from harness.bench.checks import check_backbones, check_methods
 from harness.bench.events import BenchStarted, Observe
+from harness.bench.recorded import recorded_table
 from harness.bench.schedule import Schedule
 from harness.bench.table import open_table
 from harness.bench.unread import unread_options
@@ -34,7 +35,7 @@ def bench(
     output: Path,
     root: Path,
     observe: Observe = lambda event: None,
-    train: bool = True,
+    earlier: BenchRecord | None = None,
     trial: bool = False,
 ) -> BenchRecord:
     """Train and score every stage of every method of ``plan`` on the same data and episodes, and keep the record.
@@ -46,37 +47,36 @@ def bench(
         output: the run folder.
         root: the folder of prepared datasets.
         observe: is told what harness.execution.events defines; what it raises at BenchStarted ends the bench.
-        train: False: only score what is trained.
+        earlier: a bench whose trained stages, as it recorded them, are scored anew; nothing is trained.
         trial: of a search for options. No record is kept, and where a method says that its options do not go with the
             data, that is no error: what fails is a failure in the record.
     Returns:
         The bench's record: the plan, and a table a dataset.
     Raises:
         HarnessError: the plan names something that does not exist, or does not fit the data.
-        RunsError: ``train`` is False and no stage is trained.
+        RunsError: no stage of ``earlier`` is trained.
     """
     executor.check(HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices))
     runs.writable(output, output / "stages", *([] if trial else [output / "benches", output / "begun"]))
     plan = _with_spelt_names(plan, catalogue)
     _refuse_vain_options(plan, catalogue)
-    tables = [open_table(plan, name, catalogue, output, root) for name in plan.dataset]
+    tables = (
+        [recorded_table(plan, table, catalogue, output, root) for table in earlier.tables]
+        if earlier
+        else [open_table(plan, name, catalogue, output, root) for name in plan.dataset]
+    )
     for table in tables:
         if not trial:
             check_methods(table.entries, table.dataset)
         check_backbones(table.jobs, table.dataset, catalogue)
     _refuse_unknown_baseline(plan, tables)
     jobs = [job for table in tables for job in table.jobs]
-    untrained = [] if train else [job for job in jobs if StageFolder(job.folder).trained is None]
-    if untrained and len(untrained) == len(jobs):
-        raise RunsError(
-            f"{jobs[0].name} seed {jobs[0].seed} is not trained in {output}, nor any other stage of the "
-            "bench. Train them: harness bench"
-        )
+    untrained = _untrained(jobs, output) if earlier else set()
     observe(BenchStarted(jobs, tables))
     bench_id = runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12]
     if not trial:
         _begin(bench_id, plan, jobs, output)
-    schedule = Schedule(tables, observe, {job.key for job in untrained})
+    schedule = Schedule(tables, observe, untrained)
     reads: dict[str, frozenset[str]] = {}  # a trained stage's key → the options that it was seen to read
 
     def hear(job: StageJob, event: Any) -> None:
@@ -120,6 +120,17 @@ def _begin(bench_id: str, plan: BenchPlan, jobs: list[StageJob], output: Path) -
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _untrained(jobs: Sequence[StageJob], output: Path) -> set[str]:
+    """The keys of the stages that are not trained. Raises RunsError where none is."""
+    keys = {job.key for job in jobs if StageFolder(job.folder).trained is None}
+    if all(job.key in keys for job in jobs):
+        raise RunsError(
+            f"{jobs[0].name} seed {jobs[0].seed} is not trained in {output}, nor any other stage of the "
+            "bench. Train them: harness bench"
+        )
+    return keys
 
 
 def _refuse_vain_options(plan: BenchPlan, catalogue: Catalogue) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.bench.table import BenchTable, open_table
+from harness.bench.recorded import recorded_table
 from harness.common.errors import HarnessError, RunsError, UnknownName
 from harness.common.files import atomic_write
 from harness.contract.learners import Embedder
@@ -17,13 +18,16 @@ from harness.execution.work import Work
 if TYPE_CHECKING:
     import numpy as np
 
+    from harness.bench.table import BenchTable
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.data import Split
     from harness.execution.job import StageJob
-    from harness.runs.records import BenchRecord
+    from harness.runs.records import BenchRecord, TableRecord
 
 SUFFIXES = (".npz", ".safetensors", ".parquet")
 BLOCK = 4096  # images that are hashed at once
+
+TableOf = Callable[["TableRecord"], "BenchTable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +41,12 @@ class FeatureTable:
     split: str
 
 
-def trained_stage(record: BenchRecord, row: str, seed: int, dataset: str | None, table_of: Any) -> StageJob:
+def trained_stage(record: BenchRecord, row: str, seed: int, dataset: str | None, table_of: TableOf) -> StageJob:
     """The job of a row with a seed.
 
     Args:
         dataset: None: the bench's first.
-        table_of: dataset → its BenchTable.
+        table_of: what the bench recorded of a dataset → its table.
     Raises:
         UnknownName: the bench has no such dataset, row or seed.
         RunsError: the stage is not trained.
@@ -52,7 +56,7 @@ def trained_stage(record: BenchRecord, row: str, seed: int, dataset: str | None,
     names = record.plan.dataset
     if dataset is not None and dataset not in names:
         raise UnknownName("dataset of this bench", dataset, names, "Datasets")
-    table: BenchTable = table_of(dataset or names[0])
+    table = table_of(record.tables[names.index(dataset) if dataset else 0])
     rows = {table.row(job) for job in table.jobs}
     if row not in rows:
         raise UnknownName("row", row, rows, "Rows")
@@ -80,7 +84,9 @@ def feature_table(
     Raises:
         HarnessError: there is no such row, seed or split, or its learner has no features.
     """
-    job = trained_stage(record, row, seed, dataset, lambda name: open_table(record.plan, name, catalogue, output, root))
+    job = trained_stage(
+        record, row, seed, dataset, lambda table: recorded_table(record.plan, table, catalogue, output, root)
+    )
     work = Work(job, catalogue, lambda event: None)
     images = {part.name: part for part in work.dataset.splits}
     if split not in images:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.bench.entries import Entry
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.data import Dataset, DatasetSpec, Strength
+    from harness.contract.methods import Stage
     from harness.contract.plan import BenchPlan
     from harness.episodes.plan import EpisodePlan
     from harness.execution.source import DataSource
@@ -38,7 +39,9 @@ def stage_jobs(
     options = entry.options.model_dump(mode="json")
     weights = starting_weights(entry.weights, entry.backbone, catalogue)
     done: dict[str, StageJob] = {}
-    for stage in entry.method.stages(entry.options):
+    stages = entry.method.stages(entry.options)
+    positions = stage_positions(stages)
+    for stage in stages:
         if stage.fit is not None and dataset.train is None:
             raise HarnessError(
                 f"{dataset.spec.name} has no base classes to train {entry.label} on: train on another "
@@ -74,7 +77,7 @@ def stage_jobs(
             weights=weights,
             head=entry.head,
             seed=seed,
-            position=_position(parents, done.values()),
+            position=positions[stage.name],
             identity=identity,
             folder=identity.folder(output, source.dataset),
             parents=tuple(ParentStage(parent.stage, parent.position, parent.folder) for parent in parents),
@@ -87,11 +90,14 @@ def stage_jobs(
         yield done[stage.name]
 
 
-def _position(parents: Sequence[StageJob], earlier: Iterable[StageJob]) -> tuple[int, ...]:
-    """(depth,), or (depth, n) where n earlier stages of the method are as deep: members of an ensemble differ."""
-    depth = 1 + max((parent.position[0] for parent in parents), default=-1)
-    n_beside = sum(job.position[0] == depth for job in earlier)
-    return (depth, n_beside) if n_beside else (depth,)
+def stage_positions(stages: Iterable[Stage]) -> dict[str, tuple[int, ...]]:
+    """Stage → (depth,), or (depth, n) where n earlier stages are as deep: members of an ensemble differ."""
+    positions: dict[str, tuple[int, ...]] = {}
+    for stage in stages:
+        depth = 1 + max((positions[parent][0] for parent in stage.parents), default=-1)
+        n_beside = sum(position[0] == depth for position in positions.values())
+        positions[stage.name] = (depth, n_beside) if n_beside else (depth,)
+    return positions
 
 
 def _pixels(spec: DatasetSpec, augment: Strength) -> Mapping[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,12 @@ class BenchTable:
     jobs: list[StageJob]
     outcomes: dict[StageJob, StageResult | StageFailure]
     rows: tuple[str, ...] = ()  # patterns of the rows to show; empty: all
+    recorded: Mapping[StageJob, StageRecord] = field(default_factory=dict)  # of jobs that are only scored again
 
     def row(self, job: StageJob) -> str:
         """The name of a job's row: LABEL/STAGE, or LABEL where the method has one stage."""
+        if job in self.recorded:
+            return self.recorded[job].row
         entry = self._entry(job)
         return job.name if len(entry.method.stages(entry.options)) > 1 else job.label
 
@@ -67,8 +71,16 @@ class BenchTable:
 
     def _stage(self, job: StageJob, output: Path) -> StageRecord:
         outcome = self.outcomes[job]
+        became = {
+            "scores": tuple(self.scores(job)),
+            "failure": outcome.error if isinstance(outcome, StageFailure) else None,
+            "marks": tuple(mark.reason for mark in stage_marks(outcome, job.seed)),
+        }
+        if job in self.recorded:
+            return self.recorded[job].model_copy(update=became)
         entry = self._entry(job)
         return StageRecord(
+            **became,
             label=job.label,
             method=job.method,
             stage=job.stage,
@@ -87,9 +99,6 @@ class BenchTable:
             key=job.key,
             parents=job.identity.parents,
             folder=str(job.folder.relative_to(output)),
-            scores=tuple(self.scores(job)),
-            failure=outcome.error if isinstance(outcome, StageFailure) else None,
-            marks=tuple(mark.reason for mark in stage_marks(outcome, job.seed)),
         )
 
 
@@ -103,8 +112,7 @@ def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, r
     table_entries = entries(plan, name, catalogue)
     source = data_source(plan, name, root)
     dataset = source.open(catalogue)
-    balanced = EpisodePlan(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
-    protocol = balanced.with_unbalanced() if any(entry.transductive for entry in table_entries) else balanced
+    protocol = episode_plan(plan, any(entry.transductive for entry in table_entries))
     episodes = protocol.sample(source.scored(dataset))
     jobs = [
         job
@@ -114,6 +122,12 @@ def open_table(plan: BenchPlan, name: str, catalogue: Catalogue, output: Path, r
     ]
     table = BenchTable(source, dataset, episodes, table_entries, jobs, {}, plan.rows)
     return replace(table, jobs=_needed(table))
+
+
+def episode_plan(plan: BenchPlan, transductive: bool) -> EpisodePlan:
+    """The episodes of a table. ``transductive``: a row's scores depend on the other queries, so unbalanced ones too."""
+    balanced = EpisodePlan(tuple(episode_specs(plan)), plan.episodes, plan.episode_seed)
+    return balanced.with_unbalanced() if transductive else balanced
 
 
 def data_source(plan: BenchPlan, name: str, root: Path) -> DataSource:

@@ -55,7 +55,8 @@ def evaluate(
     from harness.reports.build import build_report
     from harness.runs import find_bench
 
-    recorded = find_bench(runs, bench).plan.model_dump(mode="json")
+    earlier = find_bench(runs, bench)
+    recorded = earlier.plan.model_dump(mode="json")
     for name in ("varied", "way", "shots"):  # one of them stands in place of the others that the bench had
         for other in {"way", "shots"} if name == "varied" else {"varied"}:
             if name in changes and other not in changes:
@@ -65,7 +66,7 @@ def evaluate(
     with Display(catalogue) as display:
         workers = make_executor(executor, catalogue)
         try:
-            record = run(plan, catalogue, workers, runs, data_root(root), display, train=False)
+            record = run(plan, catalogue, workers, runs, data_root(root), display, earlier)
         finally:
             workers.close()
     report = build_report([(runs, record)])

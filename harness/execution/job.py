@@ -50,13 +50,14 @@ class StageJob:
     machine: HardwareRequest
     augment: Strength = "standard"  # of the changes of training images
     head_versions: tuple[int, ...] = ()  # of what the head names
+    recorded_key: str = ""  # of a stage that an earlier version may have trained; empty: what the identity makes
 
     def score_key(self, episodes: Episodes) -> str:
         return score_key(self.key, episodes, self.head, self.protocol.seed, self.head_versions)
 
     @property
     def key(self) -> str:
-        return self.identity.key
+        return self.recorded_key or self.identity.key
 
     @property
     def name(self) -> str:

@@ -205,6 +205,8 @@ class Work:
         """An untrained learner of a job's stage, initialised from the job's own seed."""
         from harness.common.randomness import seeded
 
+        if job.stage not in self.method.stages:
+            raise HarnessError(f"{job.method} as it is installed has no stage {job.stage!r} under these options")
         with seeded(job.seed, "init", *job.position), self.method.at_work(job.stage):
             learner = self.method.stages[job.stage].build(self.context(job, folder))
         if learner is None:

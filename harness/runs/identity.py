@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,12 @@ class StageIdentity:
     @property
     def key(self) -> str:
         return digest([TRAINING_VERSION, asdict(self)])
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any]) -> StageIdentity:
+        """What a run folder recorded, perhaps by another version: its key is not to be made of it anew."""
+        known: dict[str, Any] = {field.name: values.get(field.name) for field in fields(cls)}
+        return cls(**known | {"parents": tuple(known["parents"] or ())})
 
     def folder(self, output: Path, dataset: str) -> Path:
         return (

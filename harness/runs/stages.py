@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from harness.common.errors import RunsError
-from harness.common.files import atomic_write, remove_unfinished, write_json, write_text
+from harness.common.files import atomic_write, read_json, remove_unfinished, write_json, write_text
 from harness.contract.results import Score, StageResult
+from harness.runs.identity import StageIdentity
 from harness.runs.records import ScoreRecord, TrainedRecord, parse, read
 
 if TYPE_CHECKING:
     from harness.contract.learners import Learner
-    from harness.runs.identity import StageIdentity
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,17 @@ class StageFolder:
 
     def save_identity(self, identity: StageIdentity) -> None:
         write_json(self.path / "identity.json", asdict(identity))
+
+    @property
+    def identity(self) -> StageIdentity | None:
+        """What ``identity.json`` says decided the weights, whichever version wrote it; None where there is none."""
+        path = self.path / "identity.json"
+        if not path.exists():
+            return None
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise RunsError(f"{path} is damaged: it holds no identity. Delete {self.path} to train it again")
+        return StageIdentity.recorded(values)
 
     def save_metrics(self, history: Sequence[Mapping[str, float]]) -> None:
         """``metrics.csv``: a line an epoch, a column a metric."""

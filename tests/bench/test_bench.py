@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -131,24 +132,27 @@ def test_another_classifier_trains_nothing(run_bench, tmp_path):
     run_bench()
     before = weights(tmp_path / "runs")
     events = []
-    record = run_bench(observe=events.append, classifier="cosine", episodes=30, train=False)
+    record = run_bench(observe=events.append, classifier="cosine", episodes=30, again=True)
     assert weights(tmp_path / "runs") == before
     assert not happened(events, EpochDone)
     assert {stage.head.classifier for stage in record.tables[0].stages} == {"cosine"}
 
 
-def test_scoring_only_makes_a_failed_row_of_what_is_not_trained(run_bench):
-    run_bench(methods=("rfs",), set={"rfs.generations": 0})
-    record = run_bench(methods=("rfs",), train=False)
+def test_scoring_only_makes_a_failed_row_of_what_is_not_trained(run_bench, tmp_path):
+    trained = run_bench(methods=("rfs",))
+    shutil.rmtree(tmp_path / "runs" / trained.tables[0].stages[1].folder)
+    record = run_bench(methods=("rfs",), again=True)
     assert [stage.failure for stage in record.tables[0].stages] == [
         None,
         "it is not trained: run its bench again",
     ]
 
 
-def test_scoring_only_refuses_where_nothing_is_trained(run_bench):
+def test_scoring_only_refuses_where_nothing_is_trained(run_bench, tmp_path):
+    run_bench()
+    shutil.rmtree(tmp_path / "runs" / "stages")
     with pytest.raises(RunsError, match="rfs/simple seed 0 is not trained"):
-        run_bench(train=False)
+        run_bench(again=True)
 
 
 def test_seeds_share_episodes_and_differ_in_weights(run_bench, tmp_path):
@@ -266,7 +270,7 @@ def test_a_transductive_head_is_scored_with_unbalanced_queries_too(run_bench, ca
     text = catalogue.reporter("markdown").render(build_report([(tmp_path / "runs", record)]))
     assert "Dirichlet" in text
     assert "refined, l2 (transductive)" in text
-    record = run_bench(set={"rfs.generations": 0}, shots=(1,), train=False)
+    record = run_bench(set={"rfs.generations": 0}, shots=(1,), again=True)
     assert not any(kind.dirichlet for kind in record.tables[0].episodes)
 
 
