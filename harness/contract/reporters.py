@@ -15,3 +15,4 @@ class ReporterSpec:
     title: str
     render: Callable[[Any], str]
     suffixes: Iterable[str] = ()  # file endings that choose it: ".md"
+    options: Iterable[str] = ()  # fields of ``report.view`` that it honours: "columns"; the rest are refused

@@ -22,16 +22,31 @@ def _import_when_called(module: str, function: str) -> Callable[[Any], str]:
     return render_report
 
 
+_TABLE = ("columns", "precision", "interval", "mark", "per_seed")  # fields of View that a table for reading shows
+
 SPECS = (
     ReporterSpec(
         "markdown",
         "tables for reading, with their conditions",
         _import_when_called("markdown", "markdown"),
         (".md", ".txt"),
+        _TABLE,
     ),
-    ReporterSpec("csv", "a line for each row, setting and interval", _import_when_called("values", "csv"), (".csv",)),
+    ReporterSpec(
+        "csv",
+        "a line for each row, setting and interval",
+        _import_when_called("values", "csv"),
+        (".csv",),
+        ("columns", "interval", "per_seed"),
+    ),
     ReporterSpec("json", "everything, for programs", _import_when_called("values", "to_json"), (".json",)),
-    ReporterSpec("latex", "booktabs tables", _import_when_called("latex", "latex"), (".tex",)),
+    ReporterSpec(
+        "latex",
+        "booktabs tables for papers",
+        _import_when_called("latex", "latex"),
+        (".tex",),
+        (*_TABLE, "numbers", "wide", "caption", "label"),
+    ),
     ReporterSpec(
         "html", "one page with plots; needs fsl-harness[html]", _import_when_called("html", "html"), (".html", ".htm")
     ),

@@ -26,12 +26,14 @@ def build_report(
     baseline: str | None = None,
     published: bool = False,
     equivalent: float | None = None,
+    standings: bool = False,
 ) -> Report:
     """The report of bench records with their run folders.
 
     Args:
         baseline: the row that all others are compared with; None: what the plan of the bench says, if it does.
         equivalent: accuracy points within which a row is practically equal to the baseline; None: the plan's.
+        standings: compare all pairs of rows as well.
     Raises:
         HarnessError: a margin of equivalence is stated, but no baseline.
         UnknownName: no row has the baseline's name.
@@ -46,6 +48,7 @@ def build_report(
                 baseline or bench.plan.baseline,
                 published,
                 bench.plan.equivalent if equivalent is None else equivalent,
+                standings,
             )
             for output, bench in benches
             for table in bench.tables
@@ -79,6 +82,7 @@ def build_table(
     baseline: str | None,
     published: bool,
     equivalent: float | None = None,
+    standings: bool = False,
 ) -> Table:
     if equivalent is not None and baseline is None:
         raise HarnessError("--equivalent needs a row to be equivalent to: add --baseline ROW")
@@ -86,12 +90,17 @@ def build_table(
     results = {result.key: result for group in groups.values() for result in group.results}
     parents = {record.key: record.parents for record in table.stages}
     rows = [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
+    reached = {name: measured(group.results) for name, group in groups.items()}
+    identities = {name: group.identity for name, group in groups.items()}
     if baseline is not None:
         from harness.reports.comparing import compared
 
-        reached = {name: measured(group.results) for name, group in groups.items()}
-        identities = {name: group.identity for name, group in groups.items()}
         rows = compared(rows, reached, baseline, identities, equivalent)
+    standing = {}
+    if standings:
+        from harness.reports.standing import table_standings
+
+        standing = table_standings(rows, reached, identities)
     if published:
         from harness.reports.published import with_published
 
@@ -112,6 +121,7 @@ def build_table(
         score_on=table.score_on,
         conditions=shared,
         differing=differing,
+        standings=standing,
     )
 
 

@@ -126,6 +126,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Which rows of a setting can be told apart, all pairs compared on the same open episodes."""
+
+    letters: Mapping[str, str]  # row → its tiers: two rows that share a letter cannot be told apart
+    like_best: frozenset[str]  # rows that cannot be told apart from the first, without it
+    n_tests: int  # over which p-values were adjusted
+
+
+@dataclass(frozen=True)
 class Table:
     """One dataset of one bench."""
 
@@ -142,13 +151,46 @@ class Table:
     score_on: str = "test"  # or "val"
     conditions: Mapping[str, str] = field(default_factory=dict)  # what all rows share
     differing: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)  # condition → value → rows
+    standings: Mapping[EpisodeSpec, Standing] = field(default_factory=dict)  # where they were asked for
+
+
+MARKS = {
+    "best": "the highest of a column in bold",
+    "second": "the second highest in italics, in LaTeX underlined",
+    "same": "‡ beside what cannot be told apart from the best",
+    "tiers": "letters: rows that share one cannot be told apart",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What a reader asked a format to show, and how. The defaults are those of every format."""
+
+    columns: tuple[str, ...] = ()  # names or patterns of columns, in their order; empty: the format's own choice
+    precision: int = 2  # digits after the point of accuracies in percent
+    interval: str | None = None  # which one stands behind ±, None: closed; in csv the lines that there are, None: all
+    mark: tuple[str, ...] = ("best",)  # of MARKS
+    per_seed: bool = False  # the accuracy of each seed as well
+    numbers: str = "plain"  # LaTeX: "plain" or "siunitx"
+    wide: bool = False  # LaTeX: over both columns of a page
+    caption: str | None = None  # LaTeX; None: one that says what is shown
+    label: str | None = None  # LaTeX; None: one from the dataset's name
+
+    @property
+    def compares(self) -> bool:
+        """Whether its marks need all pairs of rows compared."""
+        return bool({"same", "tiers"} & set(self.mark))
+
+
+DEFAULT_VIEW = View()
 
 
 @dataclass(frozen=True)
 class Report:
-    """Tables, and what failed in them."""
+    """Tables, how they are to be shown, and what failed in them."""
 
     tables: Sequence[Table]
+    view: View = DEFAULT_VIEW
 
     @property
     def failures(self) -> list[str]:

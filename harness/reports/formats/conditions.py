@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.reports.model import DEFAULT_VIEW, View
+
 if TYPE_CHECKING:
     from harness.reports.model import Row, Table
+
+INTERVALS = {
+    "closed": "Student's t over the episodes, drawn with replacement from this very test set{over_seeds}; the open "
+    "interval (new images) and the class interval (new classes) are in --format csv, json and html",
+    "open": "over episodes that share no image, about new images of these classes{over_seeds}",
+    "class": "over episodes that share no image, about new classes{over_seeds}",
+}
 
 
 def counts(table: Table, target: str) -> str:
@@ -16,10 +25,11 @@ def counts(table: Table, target: str) -> str:
     )
 
 
-def conditions(table: Table) -> list[str]:
+def conditions(table: Table, view: View = DEFAULT_VIEW) -> list[str]:
     """What the numbers hold under, a line each."""
     plan = table.plan
     seeds = plan.seeds
+    interval = view.interval or "closed"
     over_seeds = f", and over the {len(seeds)} seeds" if len(seeds) > 2 else ""
     presets: dict[str, dict[str, Any]] = {}
     for row in table.rows:
@@ -28,9 +38,9 @@ def conditions(table: Table) -> list[str]:
     shown = ", ".join(f"{name}{_changes(changed)}" for name, changed in presets.items())
     prints = {target: _fingerprints(table, target) for target in ("closed", "open")}
     lines = [
-        "accuracy in percent, mean ± closed 95 % interval: Student's t over the episodes, drawn with replacement from "
-        f"this very test set{over_seeds}; the open interval (new images) and the class interval (new classes) are in "
-        "--format csv, json and html; bold: the highest of its column, which proves nothing by itself",
+        f"accuracy in percent, mean ± {interval} 95 % interval: {INTERVALS[interval].format(over_seeds=over_seeds)}"
+        + ("; bold: the highest of its column, which proves nothing by itself" if "best" in view.mark else ""),
+        *_about_marks(table, view),
         f"episodes, the same for all rows: {counts(table, 'closed')}; {plan.queries} queries a class, "
         f"episode seed {plan.episode_seed}",
         f"training seeds: {', '.join(map(str, seeds))}"
@@ -54,6 +64,19 @@ def conditions(table: Table) -> list[str]:
     for name, values in table.differing.items():
         lines.append(f"{name} differs: " + "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items()))
     return lines
+
+
+def _about_marks(table: Table, view: View) -> list[str]:
+    """What the marks of comparisons say."""
+    how = "paired t-tests on the same open episodes"
+    tests = max((standing.n_tests for standing in table.standings.values()), default=0)
+    family = f"Holm over all {tests} pairs and settings of this table, without floors, at 5 %"
+    words = {
+        "second": "italics: the second highest",
+        "same": f"‡: not told apart from the row that is best on open episodes ({how}, {family})",
+        "tiers": f"letters: rows of a column that share one cannot be told apart ({how}, {family})",
+    }
+    return [words[mark] for mark in view.mark if mark in words]
 
 
 def _weights(table: Table) -> list[str]:

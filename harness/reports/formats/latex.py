@@ -1,4 +1,4 @@
-"""Reports for papers: booktabs tables."""
+"""Reports for papers: floats with booktabs tables that fit a column, or with ``wide`` a page of two columns."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from tabulate import tabulate
 from harness.reports.formats.conditions import conditions
 from harness.reports.formats.markdown import (
     ABOUT_PUBLISHED,
+    MARK,
+    SAME,
+    WORDS,
+    Number,
     about_differences,
     alignment,
     difference_rows,
-    main_rows,
+    main_cells,
     mark_notes,
     published_rows,
+    seed_rows,
     title,
 )
 
 if TYPE_CHECKING:
-    from harness.reports.model import Report, Table
+    from harness.reports.model import Report, Table, View
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -28,55 +33,194 @@ SPECIAL = {
     "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "±": r"$\pm$",
-    "†": r"$\dagger$",
+    MARK: r"$\dagger$",
+    SAME: r"$\ddagger$",
     "∞": r"$\infty$",
     "→": r"$\rightarrow$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "λ": r"$\lambda$",
+    "×": r"$\times$",
     "<": "$<$",
     ">": "$>$",
+    '"': r"\textquotedbl{}",
+    "|": r"\textbar{}",
 }
+SIGNS = {MARK: r"\dagger", SAME: r"\ddagger"}
+OPENERS = "[*"  # after \\ at the beginning of a row LaTeX would take them for its own
+
+FLOAT = r"""\begin{{{float}}}[t]
+\centering
+\caption{{{caption}}}
+\label{{{label}}}
+\small\setlength{{\tabcolsep}}{{4pt}}
+\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%
+{tabular}}}
+{notes}\end{{{float}}}
+"""
 
 
 def latex(report: Report) -> str:
-    """The tables of each dataset, their conditions and failures as comments. Needs ``\\usepackage{booktabs}``."""
-    return "\n".join(_section(table) for table in report.tables)
+    """A float a table, shrunk only where it is wider than its column; conditions and failures are comments."""
+    view = report.view
+    packages = ["booktabs", "graphicx", "textcomp", *(["siunitx"] if view.numbers == "siunitx" else [])]
+    head = [f"\\usepackage{{{name}}}" for name in packages] + ["\\usepackage[T1]{fontenc}"]
+    needed = f"% needs {' '.join(head)}\n"
+    return needed + "\n".join(_section(table, view, i) for i, table in enumerate(report.tables))
 
 
-def _section(table: Table) -> str:
+def _section(table: Table, view: View, number: int) -> str:
+    label = view.label or f"tab:{''.join(c if c.isascii() and c.isalnum() else '-' for c in table.dataset.lower())}"
+    label += f"-{number + 1}" if number else ""
     comments = [
         title(table),
-        *conditions(table),
+        *conditions(table, view),
         *(f"{row.name} failed: {row.failure}" for row in table.rows if row.failure),
     ]
-    parts = [_comments(comments), _tabular(main_rows(table)), *map(_note, mark_notes(table))]
+    notes = [escape(" ".join(line.split())) for line in mark_notes(table)]
+    cells = main_cells(table, view, costly=False)
+    main = _siunitx(cells) if view.numbers == "siunitx" else _tabular([_plain(line) for line in cells])
+    parts = [_comments(comments), _float(main, view, view.caption or _caption(table, view), label, notes)]
+    if view.per_seed:
+        caption = f"{escape(title(table))}: accuracy (\\%) of each seed, mean over closed episodes."
+        parts.append(_float(_tabular(_escaped(seed_rows(table, view))), view, caption, f"{label}-seeds"))
     if table.baseline:
         parts.append(_comments([about_differences(table)]))
-        parts.append(_tabular(difference_rows(table)))
+        lines = difference_rows(table, digits=view.precision)
+        caption = (
+            f"{escape(title(table))}: paired differences from {escape(table.baseline)} on open episodes, in points."
+        )
+        parts.append(_float(_tabular(_escaped(lines)), view, caption, f"{label}-differences") if lines else "")
     if verdicts := published_rows(table):
         parts.append(_comments([ABOUT_PUBLISHED]))
-        parts.append(_tabular(verdicts))
+        caption = f"{escape(title(table))}: beside published numbers, accuracy (\\%)."
+        parts.append(_float(_tabular(_escaped(verdicts)), view, caption, f"{label}-published"))
     return "".join(parts)
 
 
-def _note(line: str) -> str:
-    return f"\\par{{\\footnotesize {_escape(' '.join(line.split()))}}}\n"
+def _caption(table: Table, view: View) -> str:
+    name = view.interval or "closed"
+    about = {"closed": "this test set", "open": "new images of these classes", "class": "new classes"}[name]
+    n = len(table.plan.seeds)
+    marks = {
+        "best": "Bold: the highest",
+        "second": "underlined: the second highest",
+        "same": "$\\ddagger$: not told apart from the best (paired $t$-tests, Holm)",
+        "tiers": "rows that share a letter are not told apart (paired $t$-tests, Holm)",
+    }
+    said = "; ".join(text for mark, text in marks.items() if mark in view.mark)
+    said = f" {said[:1].upper() + said[1:]}." if said else ""
+    episodes = sorted(
+        {episodes.n for episodes in table.episodes if episodes.target == ("closed", "open")[name != "closed"]}
+    )
+    return (
+        f"{escape(title(table))}: accuracy (\\%) with 95\\,\\% intervals about {about}, over "
+        f"{' or '.join(map(str, episodes)) or '0'} episodes and {n} training seed{'s' if n != 1 else ''}.{said}"
+    )
+
+
+def _float(tabular: str, view: View, caption: str, label: str, notes: Sequence[str] = ()) -> str:
+    return FLOAT.format(
+        float="table*" if view.wide else "table",
+        caption=caption,
+        label=label,
+        tabular=tabular,
+        notes="".join(f"\\par{{\\footnotesize\\raggedright {note}\\par}}\n" for note in notes),
+    )
 
 
 def _comments(lines: Sequence[str]) -> str:
     return "".join(f"% {' '.join(line.split())}\n" for line in lines)
 
 
+# ── numbers ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _plain(line: Mapping[str, str | Number]) -> dict[str, str]:
+    return {name: _number(cell) if isinstance(cell, Number) else escape(cell) for name, cell in line.items()}
+
+
+def _number(number: Number) -> str:
+    """``\\textbf{72.40}`` with a smaller ± behind it, and its marks raised."""
+    mean = escape(number.mean)
+    shown = f"\\textbf{{{mean}}}" if number.best else f"\\underline{{{mean}}}" if number.second else mean
+    return shown + _behind(number)
+
+
+def _behind(number: Number) -> str:
+    half_width = f"\\,{{\\scriptsize$\\pm$\\,{escape(number.half_width)}}}" if number.half_width else ""
+    raised = f"\\mathrm{{{number.letters}}}" if number.letters else ""
+    raised += "".join(SIGNS[sign] for sign in number.signs)
+    return half_width + (f"$^{{{raised}}}$" if raised else "")
+
+
+def _siunitx(lines: Sequence[Mapping[str, str | Number]]) -> str:
+    """A tabular whose means stand in S columns, aligned at the point; ± and marks have a column behind each."""
+    if not lines:
+        return _tabular([])
+    columns, headers, body = [], [], [[] for _ in lines]  # type: list[str], list[str], list[list[str]]
+    for name in lines[0]:
+        numbers = [line[name] for line in lines if isinstance(line[name], Number)]
+        if not numbers:
+            columns.append("l" if name in WORDS else "r")
+            headers.append(f"{{{escape(name)}}}")
+            for cells, line in zip(body, lines, strict=True):
+                cells.append(escape(str(line[name])))
+            continue
+        whole, _, digits = max((number.mean for number in numbers if isinstance(number, Number)), key=len).partition(
+            "."
+        )
+        columns.append(f"S[table-format={len(whole)}.{len(digits)}]@{{}}l")
+        headers.append(f"\\multicolumn{{2}}{{c}}{{{escape(name)}}}")
+        for cells, line in zip(body, lines, strict=True):
+            cell = line[name]
+            if isinstance(cell, Number) and cell.mean != "-":
+                weight = "\\bfseries " if cell.best else ""
+                mean = f"{{\\underline{{{cell.mean}}}}}" if cell.second else f"{weight}{cell.mean}"
+                cells += [mean, _behind(cell)]
+            else:
+                cells += [f"{{{escape(str(cell))}}}", ""]
+    rows = [" & ".join(_row_start(cells)) + r" \\" for cells in body]
+    begin = f"\\begin{{tabular}}{{@{{}}{''.join(columns)}@{{}}}}"
+    lines_of_table = [begin, "\\toprule", " & ".join(headers) + r" \\", "\\midrule", *rows, "\\bottomrule"]
+    return "\\sisetup{detect-weight=true}%\n" + "".join(f"{line}\n" for line in [*lines_of_table, "\\end{tabular}"])
+
+
+# ── text ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _escaped(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    return [{name: escape(value) for name, value in row.items()} for row in rows]
+
+
+def _row_start(cells: Sequence[str]) -> list[str]:
+    """The cells of a row, the first guarded where LaTeX would read it as an argument of the line break before it."""
+    return [f"{{}}{cells[0]}" if cells[0][:1] in OPENERS and cells[0] else cells[0], *cells[1:]]
+
+
 def _tabular(rows: Sequence[Mapping[str, str]]) -> str:
+    """A tabular of cells that are LaTeX already."""
     if not rows:
-        return ""
-    escaped = [{name: _escape(value) for name, value in row.items()} for row in rows]
-    text = tabulate(escaped, headers="keys", tablefmt="latex_raw", colalign=alignment(rows), disable_numparse=True)
+        return "(no rows)\n"
+    names = [escape(name) for name in rows[0]]
+    cells = [_row_start(list(row.values())) for row in rows]
+    text = tabulate(cells, headers=names, tablefmt="latex_raw", colalign=alignment(rows), disable_numparse=True)
     rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
     lines = [next(rules) if line == "\\hline" else line for line in text.splitlines()]
+    spec = "".join("l" if side == "left" else "r" for side in alignment(rows))
+    lines[0] = f"\\begin{{tabular}}{{@{{}}{spec}@{{}}}}"
     return "".join(f"{line}\n" for line in lines)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """The text as LaTeX sets it: no command of it runs, and ``**bold**`` is bold."""
     if len(text) > 4 and text.startswith("**") and text.endswith("**"):
-        return f"\\textbf{{{_escape(text[2:-2])}}}"
+        return f"\\textbf{{{escape(text[2:-2])}}}"
     sign = "$-$" if text[:1] == "-" and text[1:2].isdigit() else ""
-    return sign + "".join(SPECIAL.get(character, character) for character in text[1 if sign else 0 :])
+    return sign + "".join(_letter(character) for character in text[1 if sign else 0 :])
+
+
+def _letter(character: str) -> str:
+    if character in SPECIAL:
+        return SPECIAL[character]
+    return character if character.isprintable() else " "

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
 from harness.reports.formats.conditions import conditions, counts
-from harness.reports.model import TESTED_ON, Report, Row, Table
+from harness.reports.model import DEFAULT_VIEW, TESTED_ON, Report, Row, Table, View
+from harness.reports.view import chosen_columns
 from harness.reports.words import SIGNIFICANT, duration, p_value
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"  # a cost; "-" is that of no training
 MARK = "†"  # of a row that learned nothing: harness/reports/marks.py
+SAME = "‡"  # of a row that cannot be told apart from the best
 WORDS = (
     "method",
     "backbone",
@@ -31,22 +34,24 @@ WORDS = (
 
 def markdown(report: Report) -> str:
     """A table a dataset; under each, differences from the baseline if there is one, and the conditions."""
-    return "\n".join(_section(table) for table in report.tables)
+    return "\n".join(_section(table, report.view) for table in report.tables)
 
 
-def _section(table: Table) -> str:
-    parts = [f"## {title(table)}\n", _grid(main_rows(table))]
+def _section(table: Table, view: View) -> str:
+    parts = [f"## {title(table)}\n", _grid(main_rows(table, view))]
+    if view.per_seed:
+        parts += ["Accuracy of each seed, in percent, mean over closed episodes:\n", _grid(seed_rows(table, view))]
     if failures := [f"- {row.name} failed: {row.failure}" for row in table.rows if row.failure]:
         parts.append("\n".join(failures) + "\n")
     if notes := mark_notes(table):
         parts.append("\n".join(f"- {note}" for note in notes) + "\n")
     if table.baseline:
-        parts.append(f"{about_differences(table)}\n")
-        parts.append(_grid(difference_rows(table))) if difference_rows(table) else None
+        lines = difference_rows(table, digits=view.precision)
+        parts += [f"{about_differences(table)}\n", *([_grid(lines)] if lines else [])]
     if verdicts := published_rows(table):
         parts.append(f"{ABOUT_PUBLISHED}\n")
         parts.append(_grid(verdicts))
-    parts.append("\n".join(f"- {line}" for line in conditions(table)) + "\n")
+    parts.append("\n".join(f"- {line}" for line in conditions(table, view)) + "\n")
     return "\n".join(parts)
 
 
@@ -59,21 +64,79 @@ def title(table: Table) -> str:
 # ── the tables, a dictionary a line ───────────────────────────────────────────────────────────────
 
 
-def main_rows(table: Table) -> list[dict[str, str]]:
-    """The comparison table: accuracies in percent, ± the closed 95 % interval, the highest of a column in bold."""
-    highest = {
-        spec: max((mean(row, spec) for row in table.rows if spec in row.cells), default=math.inf)
-        for spec in table.specs
-    }
-    shown = []
+@dataclass(frozen=True)
+class Number:
+    """An accuracy of the comparison table, and how it is marked."""
+
+    mean: str
+    half_width: str  # empty: there is no interval
+    best: bool = False
+    second: bool = False
+    signs: str = ""  # † ‡
+    letters: str = ""  # of its tiers
+
+    def __str__(self) -> str:
+        text = " ".join(filter(None, [self.mean, f"± {self.half_width}" if self.half_width else "", self.letters]))
+        text = " ".join([text, *self.signs])
+        return f"**{text}**" if self.best else f"_{text}_" if self.second else text
+
+
+def main_cells(table: Table, view: View, costly: bool = True) -> list[dict[str, str | Number]]:
+    """The comparison table: names, accuracies in percent with their marks, and costs unless not ``costly``."""
+    lines: list[dict[str, str | Number]] = []
+    numbers = {str(spec): _numbers(table, spec, view) for spec in table.specs}
     for row in table.rows:
-        line = {"method": marked(row.name, row), "backbone": row.backbone or "-", "head": head(row)}
-        for spec in table.specs:
-            text = marked(accuracy(row, spec), row, spec)
-            bold = spec in row.cells and mean(row, spec) == highest[spec] and len(table.rows) > 1
-            line[str(spec)] = f"**{text}**" if bold else text
-        shown.append(line | costs(row))
-    return shown
+        line: dict[str, str | Number] = {"method": marked(row.name, row)}
+        line |= {"backbone": row.backbone or "-", "head": head(row)}
+        line |= {name: by_row.get(row.name, "failed" if row.failure else "-") for name, by_row in numbers.items()}
+        lines.append(line | (costs(row) if costly or view.columns else {}))
+    if not view.columns or not lines:
+        return lines
+    names = chosen_columns(view.columns, list(lines[0]), list(numbers))
+    return [{name: line[name] for name in names} for line in lines]
+
+
+def _numbers(table: Table, spec: EpisodeSpec, view: View) -> dict[str, Number]:
+    """The accuracies of a column, by row."""
+    name = view.interval or "closed"
+    rows = [row for row in table.rows if spec in row.cells and name in row.cells[spec].intervals]
+    values = sorted({mean(row, spec, name) for row in rows}, reverse=True) if len(table.rows) > 1 else []
+    first, second = (values[i] if len(values) > i else None for i in (0, 1))
+    standing = table.standings.get(spec)
+    numbers = {}
+    for row in rows:
+        shown, _, half_width = accuracy(row, spec, name, view.precision).partition(" ± ")
+        signs = MARK if any(mark.spec == spec for mark in row.marks) else ""
+        if "same" in view.mark and standing and row.name in standing.like_best:
+            signs += SAME
+        numbers[row.name] = Number(
+            shown,
+            half_width,
+            "best" in view.mark and mean(row, spec, name) == first,
+            "second" in view.mark and mean(row, spec, name) == second,
+            signs,
+            standing.letters.get(row.name, "") if "tiers" in view.mark and standing else "",
+        )
+    return numbers
+
+
+def main_rows(table: Table, view: View = DEFAULT_VIEW) -> list[dict[str, str]]:
+    """The comparison table as text, the highest of a column in bold."""
+    return [{name: str(cell) for name, cell in line.items()} for line in main_cells(table, view)]
+
+
+def seed_rows(table: Table, view: View) -> list[dict[str, str]]:
+    """A line a row and seed: its mean accuracy in each setting, in percent."""
+    return [
+        {"method": row.name, "seed": str(seed)}
+        | {
+            str(spec): f"{100 * row.cells[spec].by_seed[i]:.{view.precision}f}" if spec in row.cells else "-"
+            for spec in table.specs
+        }
+        for row in table.rows
+        for i, seed in enumerate(row.seeds)
+        if row.cells
+    ]
 
 
 def marked(text: str, row: Row, spec: EpisodeSpec | None = None) -> str:
@@ -86,8 +149,8 @@ def mark_notes(table: Table) -> list[str]:
     return [f"{MARK} {row.name}: {'; '.join(mark.reason for mark in row.marks)}" for row in table.rows if row.marks]
 
 
-def mean(row: Row, spec: EpisodeSpec) -> float:
-    return row.cells[spec].intervals["closed"].mean
+def mean(row: Row, spec: EpisodeSpec, name: str = "closed") -> float:
+    return row.cells[spec].intervals[name].mean
 
 
 def head(row: Row) -> str:
@@ -109,22 +172,22 @@ def costs(row: Row) -> dict[str, str]:
     return dict(zip(names, values, strict=True))
 
 
-def accuracy(row: Row, spec: EpisodeSpec, name: str = "closed") -> str:
+def accuracy(row: Row, spec: EpisodeSpec, name: str = "closed", digits: int = 2) -> str:
     """``72.40 ± 0.90``, in percent, of the interval ``name``; ``-`` where the row was not scored in that setting."""
     if spec not in row.cells:
         return "failed" if row.failure else "-"
-    return percent(row.cells[spec].intervals.get(name))
+    return percent(row.cells[spec].intervals.get(name), digits=digits)
 
 
-def percent(interval: Interval | None, sign: str = "") -> str:
+def percent(interval: Interval | None, sign: str = "", digits: int = 2) -> str:
     """``72.40 ± 0.90``; ``±∞`` where nothing can be said of the error."""
     if interval is None:
         return "-"
-    half_width = f"{100 * interval.half_width:.2f}" if math.isfinite(interval.half_width) else "∞"
-    return f"{100 * interval.mean:{sign}.2f} ± {half_width}"
+    half_width = f"{100 * interval.half_width:.{digits}f}" if math.isfinite(interval.half_width) else "∞"
+    return f"{100 * interval.mean:{sign}.{digits}f} ± {half_width}"
 
 
-def difference_rows(table: Table, new_classes: bool = False) -> list[dict[str, str]]:
+def difference_rows(table: Table, new_classes: bool = False, digits: int = 2) -> list[dict[str, str]]:
     """A line a row and setting: difference, its interval, p-values, wins, ties and losses.
 
     Args:
@@ -136,7 +199,7 @@ def difference_rows(table: Table, new_classes: bool = False) -> list[dict[str, s
             if cell.compared is None:
                 continue
             comparison = cell.compared.found
-            text = percent(comparison.difference, "+")
+            text = percent(comparison.difference, "+", digits)
             holm_t_p = cell.compared.holm_t_p
             significant = holm_t_p is not None and holm_t_p < SIGNIFICANT
             equivalence, on_classes = cell.compared.equivalence, comparison.new_classes
@@ -153,7 +216,10 @@ def difference_rows(table: Table, new_classes: bool = False) -> list[dict[str, s
                 }
                 | ({"p (TOST)": p_value(equivalence.holm_p), "relation": equivalence.relation} if equivalence else {})
                 | (
-                    {"new classes": percent(on_classes, "+"), "p (new classes)": p_value(cell.compared.holm_class_p)}
+                    {
+                        "new classes": percent(on_classes, "+", digits),
+                        "p (new classes)": p_value(cell.compared.holm_class_p),
+                    }
                     if new_classes
                     else {}
                 )
@@ -192,17 +258,16 @@ ABOUT_NEW_CLASSES = "; new classes: the same difference and its t-test as a clai
 
 def about_differences(table: Table, new_classes: bool = False) -> str:
     """What the table of differences shows, or why there is none; ``new_classes`` as in ``difference_rows``."""
-    by_name = {row.name: row for row in table.rows}
-    baseline = by_name[table.baseline or ""]
-    if baseline.failure:
+    baseline = next((row for row in table.rows if row.name == table.baseline), None)
+    if baseline and baseline.failure:
         return f"No differences: the baseline {baseline.name} failed."
-    if len(table.rows) == 1:
+    if baseline and len(table.rows) == 1:
         return f"No differences: the baseline {baseline.name} is the only row."
     if not difference_rows(table) and all(spec.varied for spec in table.specs):
         return "No differences: they need open episodes, of which those whose way and shot are drawn have none."
     if not difference_rows(table):
         return "No differences: no other row is whole, or the test split has too few images for two open episodes."
-    several = len(baseline.seeds) >= 3
+    several = len(table.plan.seeds) >= 3
     claim = "these methods" if several else "these weights"
     return (
         f"Paired differences from {table.baseline}, in points, ± 95 % interval, on open episodes (no image twice: "
@@ -230,6 +295,6 @@ def _grid(rows: Sequence[Mapping[str, str]]) -> str:
     return tabulate(safe, headers="keys", tablefmt="pipe", colalign=alignment(rows), disable_numparse=True) + "\n"
 
 
-def alignment(rows: Sequence[Mapping[str, str]]) -> list[str]:
+def alignment(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Of each column: words to the left, numbers to the right."""
     return ["left" if name in WORDS else "right" for name in rows[0]]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from harness.common.errors import HarnessError
 from harness.reports.model import TESTED_ON, Cell, Report, Row
+from harness.reports.view import chosen_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,14 +61,15 @@ def _marks(row: Row, spec: EpisodeSpec | None) -> str:
     return "; ".join(mark.reason for mark in row.marks if mark.spec in (None, spec))
 
 
+def _shape(spec: EpisodeSpec) -> dict[str, Any]:
+    shape = {"n_way": spec.n_way, "k_shot": spec.k_shot, "n_query": spec.n_query, "dirichlet": spec.dirichlet}
+    return shape | ({"least_way": spec.least_way, "least_shot": spec.least_shot} if spec.varied else {})
+
+
 def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
     interval = cell.intervals[name]
     numbers: dict[str, Any] = {
-        "n_way": spec.n_way,
-        "k_shot": spec.k_shot,
-        "n_query": spec.n_query,
-        "dirichlet": spec.dirichlet,
-        **({"least_way": spec.least_way, "least_shot": spec.least_shot} if spec.varied else {}),
+        **_shape(spec),
         "interval": name,
         "accuracy": interval.mean,
         "half_width": interval.half_width,
@@ -107,13 +110,53 @@ def _numbers(spec: EpisodeSpec, cell: Cell, name: str) -> dict[str, Any]:
     return numbers
 
 
+def seed_frame(report: Report) -> pd.DataFrame:
+    """One line for each row, setting and seed; mean accuracies over closed episodes, fractions."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "bench": table.bench,
+                "dataset": table.dataset,
+                "method": row.name,
+                "preset": row.preset,
+                "backbone": row.backbone,
+                "head": row.head,
+                **_shape(spec),
+                "seed": seed,
+                "accuracy": cell.by_seed[i],
+            }
+            for table in report.tables
+            for row in table.rows
+            for spec, cell in row.cells.items()
+            for i, seed in enumerate(row.seeds)
+        ],
+        columns=None if any(row.cells for table in report.tables for row in table.rows) else ["method", "accuracy"],
+    )
+
+
 def csv(report: Report) -> str:
-    return frame(report).to_csv(index=False)
+    """The lines and columns that the view asks for.
+
+    Raises:
+        HarnessError: an interval is asked for beside values of seeds, which have none.
+        UnknownName: there is no such column.
+    """
+    view = report.view
+    if view.per_seed and view.interval:
+        raise HarnessError("--per-seed: the value of one seed has no interval here. Leave out --interval")
+    lines = seed_frame(report) if view.per_seed else frame(report)
+    if view.interval and "interval" in lines:
+        lines = lines[(lines["interval"] == view.interval) | lines["interval"].isna()]
+    if view.columns:
+        lines = lines[chosen_columns(view.columns, list(lines))]
+    return lines.to_csv(index=False)
 
 
 def to_json(report: Report) -> str:
     """Every table with its rows, cells, conditions and plan; infinite and missing numbers as null."""
-    return json.dumps(_plain(report), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_plain({"tables": report.tables}), indent=2, ensure_ascii=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
