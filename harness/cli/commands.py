@@ -58,6 +58,7 @@ COMMANDS = (
         (
             "harness report runs --baseline rfs/simple",
             "harness report runs -o report.html",
+            "harness report runs -o table.tex --mark best,same --precision 1",
             "harness report runs --plots figures",
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,10 @@ class _Group:
         """What its numbers come from: equal for one stage under two labels of a sweep."""
         return tuple((record.key, record.scores) for record in self.records)
 
+    @cached_property
+    def measured(self) -> dict[Setting, Measured]:
+        return measured(self.results)
+
 
 def build_table(
     output: Path,
@@ -90,7 +95,7 @@ def build_table(
     results = {result.key: result for group in groups.values() for result in group.results}
     parents = {record.key: record.parents for record in table.stages}
     rows = [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
-    reached = {name: measured(group.results) for name, group in groups.items()}
+    reached = {name: group.measured for name, group in groups.items()}
     identities = {name: group.identity for name, group in groups.items()}
     if baseline is not None:
         from harness.reports.comparing import compared
@@ -174,7 +179,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         floor=first.floor,
         transductive=first.transductive,
         seeds=seeds,
-        cells=_cells(group.results) if not failures else {},
+        cells=_cells(group.measured) if not failures else {},
         images_seen=mean("images_seen"),
         flops=mean("flops"),
         fit_seconds=mean("fit_seconds") or 0.0,
@@ -182,7 +187,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         conditions=_over_seeds(group.results),
         history=group.histories,
         failure="; ".join(failures) or None,
-        marks=marks(measured(group.results), seeds) if not failures else (),
+        marks=marks(group.measured, seeds) if not failures else (),
         options=first.options,
         weights=first.weights,
         note=first.note,
@@ -215,8 +220,7 @@ def stage_marks(outcome: StageResult | StageFailure, seed: int) -> tuple[Mark, .
     return marks(measured([outcome]), (seed,)) if isinstance(outcome, StageResult) else ()
 
 
-def _cells(results: Sequence[StageResult]) -> dict[EpisodeSpec, Cell]:
-    settings = measured(results)
+def _cells(settings: Mapping[Setting, Measured]) -> dict[EpisodeSpec, Cell]:
     cells: dict[EpisodeSpec, Cell] = {}
     for spec in dict.fromkeys(spec for spec, _ in settings):
         intervals = {

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, TypeVar
 
+from harness.common.errors import RunsError
 from harness.reports.model import TESTED_ON, Measured, Row, Setting, Standing
 from harness.statistics.comparison import holm
 from harness.statistics.tiers import letters, pair_p_values
@@ -52,10 +53,14 @@ def standings(columns: Mapping[Column, Mapping[str, Measured]]) -> dict[Column, 
 
     Args:
         columns: column → row → what it reached on open episodes, the same for all rows of the column.
+    Raises:
+        RunsError: they are not the same.
     """
     tests: dict[tuple[Column, str, str], float] = {}
     for column, by_row in columns.items():
         first = next(iter(by_row.values()))
+        if any(one.fingerprint != first.fingerprint for one in by_row.values()):
+            raise RunsError(f"{column}: rows met different episodes, so they cannot be compared")
         p_values = pair_p_values([one.accuracies for one in by_row.values()], first.classes, first.n_classes)
         for (one, other), p in zip(combinations(by_row, 2), p_values, strict=True):
             tests[column, one, other] = p

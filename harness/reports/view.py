@@ -59,24 +59,28 @@ def _marks(text: str) -> tuple[str, ...]:
 # ── rows ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def with_rows(report: Report, patterns: Sequence[str], order: str | None) -> Report:
-    """The report with the rows whose names match a pattern alone, sorted; p-values stay those of the whole table.
+def with_rows(report: Report, view: View, patterns: Sequence[str] = (), order: str | None = None) -> Report:
+    """The report under this view, with the rows whose names match a pattern alone, sorted.
+
+    p-values stay those of the whole table.
 
     Args:
-        patterns: ``*/gen1``; of a table, none: all rows.
+        patterns: ``*/gen1``; none: all rows.
         order: ``method``, ``accuracy``, a setting or a cost; ``-`` before it turns the order round.
     Raises:
         UnknownName: a pattern fits no row of any table, or no column has that name.
     """
+    patterns = [pattern.strip() for pattern in patterns]
     names = list(dict.fromkeys(row.name for table in report.tables for row in table.rows))
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UnknownName("row", pattern, names, "Rows")
-    return replace(report, tables=[_with_rows(table, patterns, order) for table in report.tables])
+    tables = [_with_rows(table, patterns, order) for table in report.tables]
+    return replace(report, tables=[table for table in tables if table.rows or not patterns], view=view)
 
 
 def _with_rows(table: Table, patterns: Sequence[str], order: str | None) -> Table:
-    rows = [row for row in table.rows if not patterns or any(fnmatchcase(row.name, some) for some in patterns)]
+    rows = [row for row in table.rows if not patterns or any(fnmatchcase(row.name, pattern) for pattern in patterns)]
     specs = [spec for spec in table.specs if any(spec in row.cells for row in rows)]
     return replace(table, rows=sort_rows(rows, table, order) if order else rows, specs=specs)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from itertools import combinations
 from string import ascii_lowercase
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from harness.statistics.comparison import paired_differences
 from harness.statistics.intervals import interval
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def pair_p_values(accuracies: Sequence[np.ndarray], classes: np.ndarray, n_classes: int) -> list[float]:

@@ -43,17 +43,19 @@ SPECIAL = {
     "×": r"$\times$",
     "<": "$<$",
     ">": "$>$",
-    '"': r"\textquotedbl{}",
-    "|": r"\textbar{}",
+    '"': r"\symbol{34}",
+    "|": "$|$",
 }
 SIGNS = {MARK: r"\dagger", SAME: r"\ddagger"}
+NARROW = ("method", "setting", "difference", "p (t, Holm)", "relation")  # columns of differences that fit a column
+USE = "\\usepackage{{{}}}"
 OPENERS = "[*"  # after \\ at the beginning of a row LaTeX would take them for its own
 
 FLOAT = r"""\begin{{{float}}}[t]
 \centering
 \caption{{{caption}}}
 \label{{{label}}}
-\small\setlength{{\tabcolsep}}{{4pt}}
+\smallskip\small\setlength{{\tabcolsep}}{{4pt}}
 \resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%
 {tabular}}}
 {notes}\end{{{float}}}
@@ -63,9 +65,8 @@ FLOAT = r"""\begin{{{float}}}[t]
 def latex(report: Report) -> str:
     """A float a table, shrunk only where it is wider than its column; conditions and failures are comments."""
     view = report.view
-    packages = ["booktabs", "graphicx", "textcomp", *(["siunitx"] if view.numbers == "siunitx" else [])]
-    head = [f"\\usepackage{{{name}}}" for name in packages] + ["\\usepackage[T1]{fontenc}"]
-    needed = f"% needs {' '.join(head)}\n"
+    packages = ["booktabs", "graphicx", *(["siunitx"] if view.numbers == "siunitx" else [])]
+    needed = f"% needs {' '.join(USE.format(name) for name in packages)}\n"
     return needed + "\n".join(_section(table, view, i) for i, table in enumerate(report.tables))
 
 
@@ -79,7 +80,7 @@ def _section(table: Table, view: View, number: int) -> str:
     ]
     notes = [escape(" ".join(line.split())) for line in mark_notes(table)]
     cells = main_cells(table, view, costly=False)
-    main = _siunitx(cells) if view.numbers == "siunitx" else _tabular([_plain(line) for line in cells])
+    main = _siunitx(cells) if view.numbers == "siunitx" else _tabular(_plain(cells))
     parts = [_comments(comments), _float(main, view, view.caption or _caption(table, view), label, notes)]
     if view.per_seed:
         caption = f"{escape(title(table))}: accuracy (\\%) of each seed, mean over closed episodes."
@@ -87,6 +88,8 @@ def _section(table: Table, view: View, number: int) -> str:
     if table.baseline:
         parts.append(_comments([about_differences(table)]))
         lines = difference_rows(table, digits=view.precision)
+        if not view.wide:
+            lines = [{name: text for name, text in line.items() if name in NARROW} for line in lines]
         caption = (
             f"{escape(title(table))}: paired differences from {escape(table.baseline)} on open episodes, in points."
         )
@@ -136,22 +139,33 @@ def _comments(lines: Sequence[str]) -> str:
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _plain(line: Mapping[str, str | Number]) -> dict[str, str]:
-    return {name: _number(cell) if isinstance(cell, Number) else escape(cell) for name, cell in line.items()}
+def _plain(lines: Sequence[Mapping[str, str | Number]]) -> list[dict[str, str]]:
+    """Cells in which numbers are ``\\textbf{72.40}`` with a smaller ± behind them, and their marks raised."""
+    longest: dict[str, str] = {}  # marks of each column: all take as much room, so that digits stand below digits
+    for line in lines:
+        for name, cell in line.items():
+            if isinstance(cell, Number):
+                longest[name] = max(longest.get(name, ""), _raised(cell), key=len)
+
+    def text(name: str, cell: str | Number) -> str:
+        if not isinstance(cell, Number):
+            return escape(cell)
+        mean, raised = escape(cell.mean), _raised(cell)
+        shown = f"\\textbf{{{mean}}}" if cell.best else f"\\underline{{{mean}}}" if cell.second else mean
+        room = f"\\rlap{{{raised}}}\\hphantom{{{longest[name]}}}" if longest[name] else ""
+        return shown + _half_width(cell) + room
+
+    return [{name: text(name, cell) for name, cell in line.items()} for line in lines]
 
 
-def _number(number: Number) -> str:
-    """``\\textbf{72.40}`` with a smaller ± behind it, and its marks raised."""
-    mean = escape(number.mean)
-    shown = f"\\textbf{{{mean}}}" if number.best else f"\\underline{{{mean}}}" if number.second else mean
-    return shown + _behind(number)
+def _half_width(number: Number) -> str:
+    return f"\\,{{\\scriptsize$\\pm$\\,{escape(number.half_width)}}}" if number.half_width else ""
 
 
-def _behind(number: Number) -> str:
-    half_width = f"\\,{{\\scriptsize$\\pm$\\,{escape(number.half_width)}}}" if number.half_width else ""
-    raised = f"\\mathrm{{{number.letters}}}" if number.letters else ""
-    raised += "".join(SIGNS[sign] for sign in number.signs)
-    return half_width + (f"$^{{{raised}}}$" if raised else "")
+def _raised(number: Number) -> str:
+    letters = number.letters.replace("′", "'")
+    raised = (f"\\mathrm{{{letters}}}" if letters else "") + "".join(SIGNS[sign] for sign in number.signs)
+    return f"$^{{{raised}}}$" if raised else ""
 
 
 def _siunitx(lines: Sequence[Mapping[str, str | Number]]) -> str:
@@ -177,7 +191,7 @@ def _siunitx(lines: Sequence[Mapping[str, str | Number]]) -> str:
             if isinstance(cell, Number) and cell.mean != "-":
                 weight = "\\bfseries " if cell.best else ""
                 mean = f"{{\\underline{{{cell.mean}}}}}" if cell.second else f"{weight}{cell.mean}"
-                cells += [mean, _behind(cell)]
+                cells += [mean, _half_width(cell) + _raised(cell)]
             else:
                 cells += [f"{{{escape(str(cell))}}}", ""]
     rows = [" & ".join(_row_start(cells)) + r" \\" for cells in body]

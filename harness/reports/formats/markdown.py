@@ -21,15 +21,8 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"  # a cost; "-" is that of no training
 MARK = "†"  # of a row that learned nothing: harness/reports/marks.py
 SAME = "‡"  # of a row that cannot be told apart from the best
-WORDS = (
-    "method",
-    "backbone",
-    "head",
-    "setting",
-    "verdict",
-    "source",
-    "relation",
-)  # columns that are read, not compared: left
+ABOUT_SEEDS = "Accuracy of each seed, in percent, mean over closed episodes:"
+WORDS = {"method", "backbone", "head", "setting", "verdict", "source", "relation"}  # columns that are read: left
 
 
 def markdown(report: Report) -> str:
@@ -40,7 +33,7 @@ def markdown(report: Report) -> str:
 def _section(table: Table, view: View) -> str:
     parts = [f"## {title(table)}\n", _grid(main_rows(table, view))]
     if view.per_seed:
-        parts += ["Accuracy of each seed, in percent, mean over closed episodes:\n", _grid(seed_rows(table, view))]
+        parts += [f"{ABOUT_SEEDS}\n", _grid(seed_rows(table, view))]
     if failures := [f"- {row.name} failed: {row.failure}" for row in table.rows if row.failure]:
         parts.append("\n".join(failures) + "\n")
     if notes := mark_notes(table):
@@ -89,7 +82,9 @@ def main_cells(table: Table, view: View, costly: bool = True) -> list[dict[str, 
         line: dict[str, str | Number] = {"method": marked(row.name, row)}
         line |= {"backbone": row.backbone or "-", "head": head(row)}
         line |= {name: by_row.get(row.name, "failed" if row.failure else "-") for name, by_row in numbers.items()}
-        lines.append(line | (costs(row) if costly or view.columns else {}))
+        if costly or view.columns:
+            line.update(costs(row))
+        lines.append(line)
     if not view.columns or not lines:
         return lines
     names = chosen_columns(view.columns, list(lines[0]), list(numbers))

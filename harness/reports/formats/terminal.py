@@ -11,17 +11,19 @@ from tabulate import tabulate
 from harness.reports.formats.conditions import conditions
 from harness.reports.formats.markdown import (
     ABOUT_PUBLISHED,
+    ABOUT_SEEDS,
     about_differences,
     alignment,
     difference_rows,
     main_rows,
     mark_notes,
     published_rows,
+    seed_rows,
     title,
 )
 
 if TYPE_CHECKING:
-    from harness.reports.model import Report, Table
+    from harness.reports.model import Report, Table, View
 
 # The columns that go first where there is no room.
 DISPENSABLE = (
@@ -44,18 +46,20 @@ def fitting(report: Report, width: int) -> str:
 
     A table whose last columns do not fit either is cut by the terminal: names of methods and accuracies stay.
     """
-    return "\n\n".join(_section(table, width) for table in report.tables) + "\n"
+    return "\n\n".join(_section(table, report.view, width) for table in report.tables) + "\n"
 
 
-def _section(table: Table, width: int) -> str:
-    parts = [title(table), _grid(main_rows(table), width)]
+def _section(table: Table, view: View, width: int) -> str:
+    parts = [title(table), _grid(main_rows(table, view), width)]
+    parts += [ABOUT_SEEDS, _grid(seed_rows(table, view), width)] if view.per_seed else []
     lines = [f"{row.name} failed: {row.failure}" for row in table.rows if row.failure] + mark_notes(table)
     parts += [_paragraph(line, width) for line in lines]
     if table.baseline:
-        parts += [_paragraph(about_differences(table), width), _grid(difference_rows(table), width)]
+        about = _paragraph(about_differences(table), width)
+        parts += [about, _grid(difference_rows(table, digits=view.precision), width)]
     if verdicts := published_rows(table):
         parts += [_paragraph(ABOUT_PUBLISHED, width), _grid(verdicts, width)]
-    parts.append("\n".join(_paragraph(f"- {line}", width) for line in conditions(table)))
+    parts.append("\n".join(_paragraph(f"- {line}", width) for line in conditions(table, view)))
     return "\n\n".join(filter(None, parts))
 
 
