@@ -13,7 +13,7 @@ import numpy as np
 from harness.common.errors import HarnessError, RunsError
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.reports.marks import marks
-from harness.reports.model import INTERVALS, Cell, History, Mark, Measured, Report, Row, Setting, Table
+from harness.reports.model import INTERVALS, TESTED_ON, Cell, History, Mark, Measured, Report, Row, Setting, Table
 from harness.runs import StageFolder
 from harness.statistics.intervals import closed_interval, interval
 
@@ -127,6 +127,7 @@ def build_table(
         conditions=shared,
         differing=differing,
         standings=standing,
+        created=bench.created,
     )
 
 
@@ -191,6 +192,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         options=first.options,
         weights=first.weights,
         note=first.note,
+        identity=group.identity,
     )
 
 
@@ -231,7 +233,8 @@ def _cells(settings: Mapping[Setting, Measured]) -> dict[EpisodeSpec, Cell]:
         closed = settings[spec, "closed"]
         of_episodes = closed_interval(closed.accuracies.mean(axis=0))
         by_seed = tuple(map(float, closed.accuracies.mean(axis=1)))
-        cells[spec] = Cell(intervals, by_seed, episode_error=of_episodes.standard_error)
+        on_open = settings.get((spec, TESTED_ON))
+        cells[spec] = Cell(intervals, by_seed, episode_error=of_episodes.standard_error, on_open=on_open)
     return cells
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.contract.episodes import EpisodeSpec
+from harness.common.errors import RunsError
+from harness.contract.episodes import EpisodeSpec, Target
 
 if TYPE_CHECKING:
     from harness.contract.plan import BenchPlan
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
     from harness.statistics.comparison import Comparison
     from harness.statistics.equivalence import Equivalence
     from harness.statistics.intervals import Interval
-
-from dataclasses import field
-from typing import TYPE_CHECKING
-
-from harness.common.errors import RunsError
-from harness.contract.episodes import Target
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,8 @@ TESTED_ON: Target = "open"  # the episodes of every test: closed ones reject a t
 INTERVALS: Mapping[str, Target] = {"closed": "closed", "open": "open", "class": "open"}  # computed from which episodes
 
 Setting = tuple[EpisodeSpec, Target]
+
+NOT_PRINTED = {"printed": False}  # metadata of a field that other parts compute with, and no format writes out
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ class Cell:
     compared: Compared | None = None  # with the baseline
     published: tuple[Verdict, ...] = ()
     episode_error: float = 0.0  # standard error of the mean over closed episodes alone, seeds averaged
+    on_open: Measured | None = field(default=None, repr=False, metadata=NOT_PRINTED)  # for tests against other rows
 
 
 @dataclass(frozen=True)
@@ -123,6 +121,7 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)  # all of the method's
     weights: str | None = None  # the file that its backbone started from, or 'pretrained'
     note: str = ""  # what its preset has a reader know
+    identity: Hashable = field(default=None, repr=False, metadata=NOT_PRINTED)  # rows that share it are one, renamed
 
 
 @dataclass(frozen=True)
@@ -152,6 +151,7 @@ class Table:
     conditions: Mapping[str, str] = field(default_factory=dict)  # what all rows share
     differing: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)  # condition → value → rows
     standings: Mapping[EpisodeSpec, Standing] = field(default_factory=dict)  # where they were asked for
+    created: str = ""  # when the bench ended, UTC
 
 
 MARKS = {

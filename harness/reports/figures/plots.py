@@ -40,8 +40,8 @@ ENDINGS = (".png", ".svg", ".pdf")
 
 def fonts(table: Table) -> Fonts:
     """The fonts for the names in a table's figures."""
-    losses = (name for row in table.rows for name in _losses(row))
-    return fonts_for("".join([*(row.name for row in table.rows), *losses, table.baseline or ""]))
+    of_losses = (name for row in table.rows for name in losses(row))
+    return fonts_for("".join([*(row.name for row in table.rows), *of_losses, table.baseline or ""]))
 
 
 def plots(table: Table, ink: str = INK, paper: str = PAPER) -> list[Plot]:
@@ -147,7 +147,7 @@ def learning_curves(table: Table) -> Plot | None:
     """Training losses by epoch, a panel a row: losses of different methods share no scale."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in table.rows if _losses(row)]
+    rows = [row for row in table.rows if losses(row)]
     if not rows:
         return None
     n = min(3, len(rows))
@@ -155,7 +155,7 @@ def learning_curves(table: Table) -> Plot | None:
     figure = Figure(figsize=(0.3 + 2.4 * n, 0.2 + 1.9 * height), layout="constrained")
     axes = figure.subplots(height, n, squeeze=False).ravel()
     for panel, row in zip(axes, rows, strict=False):
-        for i, name in enumerate(_losses(row)):
+        for i, name in enumerate(losses(row)):
             for history in row.history:
                 epochs = [epoch for epoch, line in enumerate(history, 1) if name in line]
                 values = [line[name] for line in history if name in line]
@@ -169,7 +169,7 @@ def learning_curves(table: Table) -> Plot | None:
                 )
         panel.set_title(row.name)
         lowest, highest = panel.dataLim.intervaly
-        panel.set_ylim(min(0, lowest), highest * (1.05 + 0.16 * len(_losses(row))))  # room for the legend
+        panel.set_ylim(min(0, lowest), highest * (1.05 + 0.16 * len(losses(row))))  # room for the legend
         whole_epochs(panel)
         panel.legend(loc="upper right", handlelength=1.6)
     for panel in axes[len(rows) :]:
@@ -200,7 +200,7 @@ def validation_curves(table: Table) -> Plot | None:
     return Plot("validation-curves", "Accuracy on validation episodes by epoch, a line a seed.", figure)
 
 
-def _losses(row: Row) -> list[str]:
+def losses(row: Row) -> list[str]:
     """The names of the losses in a row's history; none where it has a single epoch."""
     if max(map(len, row.history), default=0) < 2:
         return []

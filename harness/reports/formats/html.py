@@ -1,138 +1,156 @@
-"""Reports as one html page with its figures, and nothing from elsewhere: no script, no font, no image to fetch.
+"""Reports as one html page that is complete: its figures are drawn by scripts that stand in it, and it loads nothing.
 
-Labels, errors and dataset names come from command lines and plugins, so all of them are escaped, in figures too.
+Labels, errors and dataset names come from command lines and plugins, so all of them are escaped. Its parts: page/.
 """
 
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
-from importlib import resources
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.common.errors import HarnessError
-from harness.reports.figures.drawing import INTERVALS, Plot
-from harness.reports.figures.plots import plots, rendered
-from harness.reports.formats.conditions import conditions, preset
-from harness.reports.formats.markdown import (
-    ABOUT_PUBLISHED,
-    about_differences,
-    accuracy,
-    costs,
-    difference_rows,
-    head,
-    mark_notes,
-    marked,
-    mean,
-    published_rows,
-    title,
-)
+from harness.common.version import __version__
+from harness.reports.answer import about, sentences, standings
+from harness.reports.figures.drawing import INTERVALS
+from harness.reports.formats.conditions import conditions
+from harness.reports.formats.markdown import ABOUT_PUBLISHED, about_differences, mark_notes, published_rows, title
+from harness.reports.formats.page import charts_accuracy, charts_training, scripts, tables
+from harness.reports.formats.page.command import bench_command, report_command
+from harness.statistics.intervals import LEAST_SEEDS
 
 if TYPE_CHECKING:
-    from harness.reports.model import Report, Row, Table
-
-INK, PAPER = "#010203", "#fcfdfe"  # stand for the page's own colours, whatever the reader's theme makes them
-SVG = "http://www.w3.org/2000/svg"
-XLINK = "http://www.w3.org/1999/xlink"
+    from harness.reports.formats.page.charts import Figure
+    from harness.reports.model import Report, Table
 
 
 def html(report: Report) -> str:
     """The page.
 
     Raises:
-        HarnessError: jinja2 is not installed.
+        HarnessError: jinja2, altair or vl-convert is not installed.
     """
     try:
+        import altair  # noqa: F401
         import jinja2
-    except ImportError:
-        raise HarnessError("the html report needs jinja2. Run: pip install 'fsl-harness[html]'") from None
-    source = resources.files("harness.reports").joinpath("report.html").read_text(encoding="utf-8")
+        from markupsafe import Markup
+    except ImportError as error:
+        raise scripts.missing(error.name or "jinja2") from None
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(lambda name: scripts.read("templates", name)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    sections = [_section(table, i) for i, table in enumerate(report.tables)]
-    return environment.from_string(source).render(sections=sections, failures=report.failures)
+    data = _Data()
+    sections = [_section(table, f"t{i}", data) for i, table in enumerate(report.tables)]
+    vega, script, style = scripts.vega(), scripts.own_script(), scripts.style()
+    names = list(dict.fromkeys(section["title"] for section in sections))
+    return environment.get_template("page.html").render(
+        title=f"{', '.join(names)} · few-shot comparison",
+        heading=f"{len(sections)} tables",
+        version=__version__,
+        made=_made(report),
+        sections=sections,
+        failures=report.failures,
+        policy=scripts.policy([vega, script], [style]),
+        data=Markup(data.as_json()),
+        **{name: Markup(text) for name, text in (("vega", vega), ("script", script), ("style", style))},
+    )
 
 
-def _section(table: Table, number: int) -> dict[str, Any]:
-    import markupsafe
+class _Data:
+    """What scripts of the page draw: the specs, each once, and the charts with their values."""
 
+    def __init__(self) -> None:
+        self._specs: dict[str, int] = {}
+        self._charts: dict[str, Any] = {}
+
+    def add(self, figure: Figure | None, prefix: str) -> dict[str, Any] | None:
+        """The figure as templates take it, its charts kept under names that begin with ``prefix``."""
+        if figure is None:
+            return None
+        shown = []
+        for number, chart in enumerate(figure.charts):
+            name = f"{prefix}-{figure.name}-{number}"
+            text = json.dumps(chart.spec, sort_keys=True)
+            self._charts[name] = {
+                "spec": self._specs.setdefault(text, len(self._specs)),
+                "title": chart.title,
+                "values": chart.values,
+                "numbers": chart.numbers,
+                "zoom": list(chart.zoom),
+            }
+            shown.append({"id": name, "title": chart.title, "about": chart.about})
+        about_figure = {"name": figure.name, "title": figure.title, "caption": figure.caption, "small": figure.small}
+        return {**about_figure, "charts": shown}
+
+    def as_json(self) -> str:
+        """JSON that may stand in a script element, whatever text is in it."""
+        whole = {"specs": [json.loads(text) for text in self._specs], "charts": self._charts}
+        text = json.dumps(whole, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _made(report: Report) -> str:
+    """When, from which benches, under which version: ``2026-11-27 09:14 UTC · bench 2b44fc6d7673 · harness 0.2.0``."""
+    parts = []
+    for table in {table.bench: table for table in report.tables}.values():
+        when = table.created[:16].replace("T", " ")
+        parts.append(f"bench {table.bench}" + (f", {when} UTC" if when[:2] == "20" else ""))
+    return " · ".join([*parts[:3], *([f"and {len(parts) - 3} more"] if len(parts) > 3 else [])])
+
+
+def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
+    found = standings(table)
+    figures: Mapping[str, Figure | None] = {
+        "answer": charts_accuracy.answer(found),
+        "accuracies": charts_accuracy.accuracies(table),
+        "differences": charts_accuracy.differences(table) if table.baseline else None,
+        "cost": charts_training.cost(table),
+        "learning": charts_training.learning(table),
+        "validation": charts_training.validation(table),
+    }
+    published = published_rows(table)
+    grids = {
+        "accuracy": tables.main(table),
+        "differences": tables.differences(table),
+        "published": tables.published(published),
+        "cost": tables.cost(table),
+    }
     return {
+        "id": prefix,
         "title": title(table),
         "bench": table.bench,
-        "specs": [str(spec) for spec in table.specs],
+        "sentences": sentences(table),
+        "about_answer": about(table),
         "intervals": [(name, description.partition(": ")[2]) for name, (_, _, description) in INTERVALS.items()],
-        "rows": [_row(table, row) for row in table.rows],
+        "few_seeds": len(table.plan.seeds) < LEAST_SEEDS,
+        "figures": {name: data.add(figure, prefix) for name, figure in figures.items()},
+        "grids": grids,
+        "contents": _contents(table, bool(published)),
+        "absent": {
+            "cost": "" if figures["cost"] else "no row trained anything whose cost is known.",
+            "learning": "" if figures["learning"] else "no row was trained for more than one epoch.",
+        },
         "marks": mark_notes(table),
         "failures": [(row.name, row.failure) for row in table.rows if row.failure],
         "baseline": table.baseline,
         "about_differences": about_differences(table, new_classes=True) if table.baseline else "",
-        "differences": [_without_stars(line) for line in difference_rows(table, new_classes=True)],
         "about_published": ABOUT_PUBLISHED,
-        "published": published_rows(table),
-        "costs": [
-            {"method": row.name, "preset": preset(row) if row.preset else "-", **costs(row)} for row in table.rows
-        ],
-        "conditions": conditions(table),
+        "conditions": [line.partition("; the open interval (new images)")[0] for line in conditions(table)],
+        "commands": [("Run the bench", bench_command(table.plan)), ("Make this page", report_command(table))],
         "plan": json.dumps(table.plan.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False),
-        "plots": [
-            {"name": plot.name, "caption": plot.caption, "svg": markupsafe.Markup(inline_svg(plot, f"t{number}-"))}
-            for plot in plots(table, INK, PAPER)
-        ],
     }
 
 
-def _row(table: Table, row: Row) -> dict[str, Any]:
-    cells = []
-    for spec in table.specs:
-        cell = row.cells.get(spec)
-        best = max((mean(other, spec) for other in table.rows if spec in other.cells), default=None)
-        for name in INTERVALS:
-            interval = cell.intervals.get(name) if cell else None
-            text = accuracy(row, spec, name)
-            cells.append(
-                {
-                    "text": marked(text, row, spec) if name == "closed" else text,
-                    "note": interval.note if interval else "",
-                    "best": cell is not None and name == "closed" and mean(row, spec) == best and len(table.rows) > 1,
-                }
-            )
-    return {
-        "name": marked(row.name, row),
-        "backbone": (row.backbone or "-") + (f", {row.weights}" if row.weights else ""),
-        "head": head(row),
-        "floor": row.floor,
-        "cells": cells,
+def _contents(table: Table, published: bool) -> list[tuple[str, str]]:
+    parts = {
+        "accuracy": "Accuracy",
+        "differences": f"Differences from {table.baseline}" if table.baseline else "",
+        "published": "Published numbers" if published else "",
+        "cost": "Cost",
+        "learning": "Training",
+        "conditions": "Conditions",
     }
-
-
-def _without_stars(line: dict[str, str]) -> dict[str, Any]:
-    return {**line, "difference": line["difference"].strip("*"), "significant": line["difference"].startswith("**")}
-
-
-def inline_svg(plot: Plot, prefix: str) -> str:
-    """The figure as an svg element for a page: in the page's own colours, with identifiers of its own.
-
-    Args:
-        prefix: of every identifier, so that the figures of a page do not meet.
-    """
-    ElementTree.register_namespace("", SVG)
-    ElementTree.register_namespace("xlink", XLINK)
-    root = ElementTree.fromstring(rendered(plot, "svg", text_as_text=True))
-    for parent in root.iter():
-        for child in list(parent):
-            if child.tag.endswith("metadata"):
-                parent.remove(child)
-    prefix += f"{plot.name}-"
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            if name == "id":
-                element.set(name, prefix + value)
-            elif name == f"{{{XLINK}}}href" and value.startswith("#"):
-                element.set(name, f"#{prefix}{value[1:]}")
-            else:
-                value = value.replace(INK, "currentColor").replace(PAPER, "var(--page)")
-                element.set(name, value.replace("url(#", f"url(#{prefix}"))
-    root.set("role", "img")
-    root.set("aria-label", plot.caption)
-    return ElementTree.tostring(root, encoding="unicode")
+    return [(name, words) for name, words in parts.items() if words]

@@ -1,0 +1,178 @@
+"""Who wins a table, by how much, and how sure that is: the row with the highest mean against every other row.
+
+The highest row was picked by the numbers that it is then tested on, so its p-values are multiplied by the number of
+pairs among which it could have been picked (Bonferroni 1936): a winner is called one only where it is apart from every
+other row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.reports.words import SIGNIFICANT, counted, p_value
+from harness.statistics.comparison import paired_differences
+from harness.statistics.intervals import LEAST_SEEDS, Interval, interval
+
+if TYPE_CHECKING:
+    from harness.contract.episodes import EpisodeSpec
+    from harness.reports.model import Measured, Row, Table
+
+SPACE = "\u00a0"  # a space at which no line breaks
+MOST_NAMES = 3  # in a sentence; the others are counted
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The highest row minus another, paired on open episodes."""
+
+    name: str
+    difference: Interval  # a fraction
+    p: float  # of a paired t-test, for all pairs of rows
+
+    @property
+    def apart(self) -> bool:
+        """Whether the highest row is better, and not by chance."""
+        return self.p < SIGNIFICANT and self.difference.mean > 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One setting of a table: its highest row, and how far every other is behind."""
+
+    spec: EpisodeSpec
+    highest: str
+    behind: Sequence[Behind]  # the nearest first
+    n_pairs: int
+    n_episodes: int  # open ones
+    n_seeds: int
+
+    @property
+    def equal(self) -> list[Behind]:
+        """The rows that cannot be told apart from the highest."""
+        return [row for row in self.behind if not row.apart]
+
+
+def standings(table: Table) -> list[Standing]:
+    """One for each setting in which at least two rows were measured on the same open episodes.
+
+    Floors take part only where nothing else was measured; a row that is another under a second name does not.
+    """
+    return [standing for spec in table.specs if (standing := _standing(table, spec)) is not None]
+
+
+def _standing(table: Table, spec: EpisodeSpec) -> Standing | None:
+    measured: dict[str, Measured] = {}
+    means: dict[str, float] = {}
+    for row in contestants(table.rows):
+        cell = row.cells.get(spec)
+        if cell is not None and cell.on_open is not None:
+            measured[row.name], means[row.name] = cell.on_open, cell.intervals["closed"].mean
+    if len(measured) < 2:
+        return None
+    highest = max(means, key=lambda name: means[name])
+    first = measured.pop(highest)
+    same = {
+        name: other
+        for name, other in measured.items()
+        if other.fingerprint == first.fingerprint and other.accuracies.shape == first.accuracies.shape
+    }
+    n_pairs = len(same) * (len(same) + 1) // 2
+    behind = []
+    for name, other in same.items():
+        differences = paired_differences(first.accuracies, other.accuracies)
+        difference = interval("open", differences, first.classes, first.n_classes)
+        behind.append(Behind(name, difference, min(1.0, n_pairs * difference.p_value)))
+    behind.sort(key=lambda row: (row.difference.mean, row.name))
+    n_seeds, n_episodes = first.accuracies.shape
+    return Standing(spec, highest, behind, n_pairs, n_episodes, n_seeds) if behind else None
+
+
+def contestants(rows: Sequence[Row]) -> list[Row]:
+    """The rows that may win: those that are whole, without floors, each once."""
+    whole = [row for row in rows if row.cells]
+    once = {row.identity or row.name: row for row in reversed(whole) if not row.floor}
+    return list(reversed(once.values())) or whole
+
+
+# ── in words ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def sentences(table: Table) -> list[str]:
+    """The answer of a table, one for each setting: ``skd/gen1 wins 5-way 1-shot by 2.31 ± 0.80 points over …``."""
+    return [_in_words(standing) for standing in standings(table)] or [_without_test(table)]
+
+
+def _in_words(standing: Standing) -> str:
+    nearest, equal = standing.behind[0], standing.equal
+    if not equal:
+        others = "" if len(standing.behind) == 1 else ", the next best"
+        return (
+            f"{standing.highest} wins {standing.spec} by {points(nearest.difference)} points over "
+            f"{nearest.name}{others} ({_p(nearest)})."
+        )
+    if len(equal) == len(standing.behind) > MOST_NAMES:
+        names = f"any of the {len(equal)} others"
+    else:
+        names = listed([row.name for row in equal])
+    return (
+        f"No winner in {standing.spec}: {standing.highest} has the highest mean, but cannot be told apart from {names} "
+        f"({points(equal[0].difference, '+')} points from {equal[0].name}, {_p(equal[0])})."
+    )
+
+
+def _p(row: Behind) -> str:
+    text = p_value(row.p)
+    return (f"p {text}" if text.startswith("<") else f"p = {text}").replace(" ", SPACE)
+
+
+def points(difference: Interval, sign: str = "") -> str:
+    """``2.31 ± 0.80``, of a fraction."""
+    half_width = f"{100 * difference.half_width:.2f}" if math.isfinite(difference.half_width) else "∞"
+    return f"{100 * difference.mean:{sign}.2f} ± {half_width}".replace("-", "−").replace(" ", SPACE)
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and 4 others``."""
+    if len(names) > MOST_NAMES:
+        names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} others"]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _without_test(table: Table) -> str:
+    """What can be said where no two rows met the same open episodes."""
+    rows = contestants(table.rows)
+    if not rows:
+        return "No row is whole, so nothing can be said."
+    if len(rows) == 1:
+        return f"{rows[0].name} is the only row, so there is nothing to compare it with."
+    if all(spec.varied for spec in table.specs):
+        why = "episodes whose way and shot are drawn have no open ones to test on"
+    else:
+        why = "the rows have no two open episodes in common"
+    best = {
+        spec: max((row for row in rows if spec in row.cells), key=lambda row: row.cells[spec].intervals["closed"].mean)
+        for spec in table.specs
+    }
+    highest = "; ".join(f"{row.name} has the highest mean in {spec}" for spec, row in best.items())
+    return f"{highest}; nothing is proved, since {why}."
+
+
+def about(table: Table) -> str:
+    """What the answer rests on, and what it is about."""
+    if not (found := standings(table)):
+        return ""
+    episodes = listed([f"{standing.n_episodes} ({standing.spec})" for standing in found])
+    pairs = max(standing.n_pairs for standing in found)
+    seeds = found[0].n_seeds
+    if seeds >= LEAST_SEEDS:
+        claim = f"{seeds} training seeds: it is about these methods, on new images of these classes."
+    else:
+        claim = f"{counted(seeds, 'training seed')}: it is about these weights, not about the methods."
+    return (
+        f"Paired t-tests on open episodes, in which no image comes twice: {episodes}. ± is the 95 % interval of a "
+        f"difference by itself; p is for all {counted(pairs, 'pair')} of rows among which the highest was picked "
+        f"(Bonferroni). {claim}"
+    )
