@@ -68,7 +68,7 @@ def test_every_format_has_the_marks_and_their_reasons(record, tmp_path, catalogu
     setting = "at chance in 5-way 1-shot (20.00 ± 0.00, chance 20.00)"
     assert f"- † collapsed: {reason}; {setting}; " in texts["markdown"]
     assert f"<li>† collapsed: {reason}; {setting}; " in texts["html"]
-    assert '<th scope="row">collapsed †</th>' in texts["html"]
+    assert '<th scope="row" role="rowheader">collapsed †</th>' in texts["html"]
     assert r"20.00 $\pm$ 0.00 $\dagger$ " in texts["latex"]
     assert rf"\footnotesize $\dagger$ collapsed: {reason}; " in texts["latex"]
     lines = list(csv.DictReader(io.StringIO(texts["csv"])))

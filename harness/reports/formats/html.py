@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.common.version import __version__
-from harness.reports.answer import about, sentences, standings
+from harness.reports.answer import about, leads, sentences
 from harness.reports.figures.drawing import INTERVALS
 from harness.reports.formats.conditions import conditions
 from harness.reports.formats.markdown import ABOUT_PUBLISHED, about_differences, mark_notes, published_rows, title
@@ -102,7 +102,7 @@ def _made(report: Report) -> str:
 
 
 def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
-    found = standings(table)
+    found = leads(table)
     figures: Mapping[str, Figure | None] = {
         "answer": charts_accuracy.answer(found),
         "accuracies": charts_accuracy.accuracies(table),
@@ -122,8 +122,8 @@ def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
         "id": prefix,
         "title": title(table),
         "bench": table.bench,
-        "sentences": sentences(table),
-        "about_answer": about(table),
+        "sentences": sentences(table, found),
+        "about_answer": about(found),
         "intervals": [(name, description.partition(": ")[2]) for name, (_, _, description) in INTERVALS.items()],
         "few_seeds": len(table.plan.seeds) < LEAST_SEEDS,
         "figures": {name: data.add(figure, prefix) for name, figure in figures.items()},

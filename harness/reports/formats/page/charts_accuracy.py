@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.answer import Standing, listed
+from harness.reports.answer import Lead, listed
 from harness.reports.figures.drawing import INTERVALS
 from harness.reports.formats.page.charts import FLOOR, STEP, Chart, Figure, base, bounds, chart, names_axis, span
 from harness.reports.formats.page.tables import ranked
@@ -21,13 +21,13 @@ TICKS = {"tickCount": 6, "labelOverlap": True}
 APART, EQUAL = "told apart (p < 0.05)", "cannot be told apart"
 
 
-def answer(standings: Sequence[Standing]) -> Figure | None:
+def answer(found: Sequence[Lead]) -> Figure | None:
     """How far the nearest rows are behind the highest."""
-    if not standings:
+    if not found:
         return None
     charts = []
-    for standing in standings:
-        shown = standing.behind[:MOST_BEHIND]
+    for lead in found:
+        shown = lead.behind[:MOST_BEHIND]
         values = [
             {
                 "row": row.name,
@@ -37,13 +37,11 @@ def answer(standings: Sequence[Standing]) -> Figure | None:
             }
             for row in shown
         ]
-        equal = listed([row.name for row in standing.equal]) if standing.equal else "no other row"
-        about = f"{standing.spec}: {standing.highest} is highest; it cannot be told apart from {equal}."
-        title = f"{standing.spec}: points from {standing.highest}"
-        charts.append(
-            _differences(title, values, [row.name for row in shown], f"points from {standing.highest}", about)
-        )
-    left_out = max(len(standing.behind) for standing in standings) - MOST_BEHIND
+        equal = listed([row.name for row in lead.equal]) if lead.equal else "no other row"
+        about = f"{lead.spec}: {lead.highest} is highest; it cannot be told apart from {equal}."
+        title = f"{lead.spec}: points from {lead.highest}"
+        charts.append(_differences(title, values, [row.name for row in shown], f"points from {lead.highest}", about))
+    left_out = max(len(lead.behind) for lead in found) - MOST_BEHIND
     caption = (
         "Each row minus the highest row (the line at 0), paired by episode, with the 95 % interval. Hollow: the two "
         "cannot be told apart." + (f" The {left_out} rows furthest behind are left out." if left_out > 0 else "")
