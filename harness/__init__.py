@@ -16,6 +16,8 @@ nothing. The rooms of the package and their order are in docs/architecture.md.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.api.benches import load_results, open_results, run_bench
+    from harness.api.results import Results
     from harness.common.errors import HarnessError
     from harness.common.randomness import numpy_generator, seeded, torch_generator
     from harness.contract.backbones import BackboneRequest, BackboneSpec
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from harness.datasets.preparing.forms.class_folders import class_folders
     from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
     from harness.images.rotations import rotate, rotations4
+    from harness.inference.learners import TrainedLearner, classify, load_learner
     from harness.networks.backbones.dropblock import DropBlock, follow_reference, restart_schedules
     from harness.networks.learners import ClassifierNetwork, FeatureNetwork, in_float32
     from harness.networks.losses import distillation
@@ -75,6 +78,8 @@ if TYPE_CHECKING:
     from harness.training.distributed import of_all_processes
 
 _PLACES = {
+    "harness.api.benches": "load_results open_results run_bench",
+    "harness.api.results": "Results",
     "harness.common.errors": "HarnessError",
     "harness.common.randomness": "numpy_generator seeded torch_generator",
     "harness.contract.backbones": "BackboneRequest BackboneSpec",
@@ -98,6 +103,7 @@ _PLACES = {
     "harness.datasets.preparing.forms.class_folders": "class_folders",
     "harness.datasets.preparing.prepare": "PrepareRequest prepare_dataset",
     "harness.images.rotations": "rotate rotations4",
+    "harness.inference.learners": "TrainedLearner classify load_learner",
     "harness.networks.backbones.dropblock": "DropBlock follow_reference restart_schedules",
     "harness.networks.learners": "ClassifierNetwork FeatureNetwork in_float32",
     "harness.networks.losses": "distillation",
@@ -156,6 +162,7 @@ __all__ = [
     "Remote",
     "Report",
     "ReporterSpec",
+    "Results",
     "Score",
     "Selection",
     "Sgd",
@@ -167,6 +174,7 @@ __all__ = [
     "Step",
     "StepDecay",
     "StoredEmbedder",
+    "TrainedLearner",
     "Trainer",
     "TrainingEpisodes",
     "TrainingOptions",
@@ -175,6 +183,7 @@ __all__ = [
     "build_report",
     "check_training_episodes",
     "class_folders",
+    "classify",
     "constant",
     "cosine",
     "distillation",
@@ -184,14 +193,18 @@ __all__ = [
     "image_digests",
     "in_float32",
     "load_benches",
+    "load_learner",
+    "load_results",
     "nt_xent",
     "numpy_generator",
     "of_all_processes",
     "open_prepared",
+    "open_results",
     "prepare_dataset",
     "restart_schedules",
     "rotate",
     "rotations4",
+    "run_bench",
     "seeded",
     "torch_generator",
 ]
@@ -202,6 +215,10 @@ def __getattr__(name: str) -> Any:
         from harness.common.version import __version__
 
         return __version__
+    if name == "bench":  # the package, which can be called
+        from importlib import import_module
+
+        return import_module("harness.bench")
     if name not in _PLACE_OF:
         raise AttributeError(f"module 'harness' has no attribute {name!r}")
     from importlib import import_module
@@ -212,4 +229,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "__version__", "bench"]

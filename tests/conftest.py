@@ -176,3 +176,27 @@ def run_tune(catalogue, tmp_path):
         return tune(search, n_trials, catalogue, workers, folder, tmp_path / "data", observe, at_once)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a small bench of the pixels, of rfs/simple and of a method that predicts episodes itself."""
+    import harness
+
+    folder = tmp_path_factory.mktemp("small") / "runs"
+    harness.run_bench(
+        ["rfs", "relation"],
+        rows=["pixels", "rfs/simple", "relation"],
+        budget=640,
+        seeds=[3],
+        shots=[2],
+        episodes=12,
+        queries=4,
+        device="cpu",
+        threads=1,
+        precision="32",
+        executor="inline",
+        output=folder,
+        progress=False,
+    )
+    return folder

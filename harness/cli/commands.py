@@ -52,6 +52,12 @@ COMMANDS = (
     ),
     Command("export", "export:app", "Write the features of a trained stage to a file"),
     Command(
+        "classify",
+        "classify:classify",
+        "Name new images from a few examples of each class",
+        ("harness classify runs --row rfs/simple --support examples --query new -o answers.html",),
+    ),
+    Command(
         "report",
         "report:report",
         "Print the comparison table of a run folder again",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.common.errors import one_line
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobStarted, RanksNeeded
+from harness.execution.main_module import hidden_main_module
 from harness.runs import StageFolder
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class JobProcesses:
         """A new process that does ``work(*arguments, sender)``."""
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(target=work, args=(*arguments, sender), name=self._job.name)
-        process.start()
+        with hidden_main_module():
+            process.start()
         sender.close()
         self._processes[receiver] = process
         self._started.append(process)

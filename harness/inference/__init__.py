@@ -1,0 +1,1 @@
+"""Trained stages used on new images: their features, and their classes from a few examples."""
