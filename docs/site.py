@@ -23,7 +23,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Links to benchmarks/results lead to the copies in the site."""
-    return markdown.replace("](../benchmarks/results/", "](results/").replace("](../benchmarks/results)", "](results/statistics.md)")
+    return markdown.replace("](../benchmarks/results/", "](results/").replace(
+        "](../benchmarks/results)", "](results/statistics.md)"
+    )
 
 
 def _commands() -> str:
