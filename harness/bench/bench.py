@@ -12,7 +12,7 @@ from harness.bench.checks import check_backbones, check_methods
 from harness.bench.events import BenchStarted, Observe
 from harness.bench.recorded import recorded_table
 from harness.bench.schedule import Schedule
-from harness.bench.table import open_table
+from harness.bench.table import BenchTable, open_table
 from harness.bench.unread import unread_options
 from harness.common.errors import HarnessError, RunsError, UnknownName
 from harness.execution.events import JobEvent, Note, OptionsRead
@@ -73,7 +73,8 @@ def bench(
     jobs = [job for table in tables for job in table.jobs]
     untrained = _untrained(jobs, output) if earlier else set()
     observe(BenchStarted(jobs, tables))
-    bench_id = runs.digest([plan.model_dump(mode="json"), [job.key for job in jobs]])[:12]
+    # Kept predictions change no number: with and without them it is the same bench.
+    bench_id = runs.digest([plan.model_dump(mode="json", exclude={"predictions"}), [job.key for job in jobs]])[:12]
     if not trial:
         _begin(bench_id, plan, jobs, output)
     schedule = Schedule(tables, observe, untrained)
@@ -95,8 +96,15 @@ def bench(
         tables=tuple(table.record(output) for table in tables),
     )
     if not trial:
-        runs.save_bench(output, record)
+        _keep(output, record, tables)
     return record
+
+
+def _keep(output: Path, record: BenchRecord, tables: Sequence[BenchTable]) -> None:
+    """Write the record, and before it what its episodes are drawn from."""
+    for table in tables:
+        runs.save_split(output, table.source.test_dataset or table.source.dataset, table.scored)
+    runs.save_bench(output, record)
 
 
 def _with_spelt_names(plan: BenchPlan, catalogue: Catalogue) -> BenchPlan:

@@ -86,6 +86,7 @@ def stage_jobs(
             machine=machine,
             augment=plan.augment,
             head_versions=versions,
+            predictions=plan.predictions,
         )
         yield done[stage.name]
 

@@ -111,6 +111,7 @@ class _Reader:
             augment=plan.augment,
             head_versions=tuple(self._catalogue.head(head).versions) if head else (),
             recorded_key=record.key,
+            predictions=plan.predictions,
         )
 
     def _folder(self, record: StageRecord) -> Path:

@@ -19,7 +19,7 @@ from harness.runs.records import EpisodesRecord, StageRecord, TableRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
-    from harness.contract.data import Dataset
+    from harness.contract.data import Dataset, Split
     from harness.contract.episodes import Episodes
     from harness.contract.plan import BenchPlan
     from harness.execution.job import StageJob
@@ -52,6 +52,11 @@ class BenchTable:
     def _entry(self, job: StageJob) -> Entry:
         return next(entry for entry in self.entries if entry.label == job.label)
 
+    @property
+    def scored(self) -> Split:
+        """What the episodes are drawn from."""
+        return self.source.scored(self.dataset)
+
     def scores(self, job: StageJob) -> list[str]:
         return [job.score_key(episodes) for episodes in self.episodes]
 
@@ -64,7 +69,8 @@ class BenchTable:
             partial=self.dataset.partial,
             data_fingerprint=self.dataset.fingerprint,
             score_on=self.source.score_on,
-            n_test_classes=self.source.scored(self.dataset).n_classes,
+            n_test_classes=self.scored.n_classes,
+            split_fingerprint=self.scored.fingerprint,
             episodes=tuple(map(episodes_record, self.episodes)),
             stages=tuple(self._stage(job, output) for job in self.jobs),
         )

@@ -69,6 +69,9 @@ class BenchPlan(BaseModel):
     embed: Literal["features", "logits"] = Field(
         "features", description="what heads classify: features, or the logits of the base classes"
     )
+    predictions: bool = Field(
+        True, description="keep what each query was taken for: which classes a method confuses, episode by episode"
+    )
     baseline: str | None = Field(None, description="row that all others are compared with, as rfs/simple")
     equivalent: float | None = Field(
         None, gt=0, lt=100, description="accuracy points within which a row is practically equal to the baseline: 0.5"

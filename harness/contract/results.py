@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
     from harness.contract.episodes import EpisodeSpec, Target
+
+
+def label_type(n_way: int) -> type[np.unsignedinteger[Any]]:
+    """The type of predicted labels 0..n_way-1. Its highest number is no label: where an episode has no such query."""
+    import numpy as np
+
+    return np.uint8 if n_way <= np.iinfo(np.uint8).max else np.uint16
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +30,9 @@ class Score:
     classes: np.ndarray  # (E, n_way) int64: which of the split's classes an episode has
     n_classes: int  # of the split
     feature_spread: float | None = None  # of the queries' features around their mean, in units of their length, 0..1
+    # (E, n_way * n_query) uint8, the predicted label of each query where ``Episodes.query`` is read row by row, see
+    # ``label_type``; None: not kept.
+    predicted: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

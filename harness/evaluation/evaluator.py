@@ -15,13 +15,13 @@ import torch
 from harness.common.errors import HarnessError, PluginError
 from harness.contract.heads import BaseStatistic, BaseStatistics
 from harness.contract.learners import Embedder, EpisodicLearner
-from harness.contract.results import Score
+from harness.contract.results import Score, label_type
 from harness.evaluation import cache
 from harness.evaluation.base import chosen_images, statistics
 from harness.evaluation.embed import NO_AUGMENTATION, Embedding, Progress, ViewSource, embed, silent, used_pairs
 from harness.evaluation.episodic import score_episodic
 from harness.evaluation.logits import LogitsOf
-from harness.evaluation.scoring import Measure, accuracies, score, spread
+from harness.evaluation.scoring import Measure, accuracies, answers, query_order, score, spread
 
 if TYPE_CHECKING:
     from harness.contract.data import Augmentation, Split
@@ -29,6 +29,16 @@ if TYPE_CHECKING:
     from harness.evaluation.heads import LoadedHead
 
 Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What was measured on episodes of one shape."""
+
+    which: np.ndarray  # (e,) int64: their numbers among all
+    episodes: Episodes
+    values: np.ndarray  # (e,)
+    feature_spread: float | None
 
 
 @dataclass(frozen=True)
@@ -56,29 +66,33 @@ class Evaluator:
     features_cache: Path | None = None
     progress: Progress = silent
 
-    def scores(self, episodes: Sequence[Episodes], head: LoadedHead | None) -> list[Score]:
+    def scores(self, episodes: Sequence[Episodes], head: LoadedHead | None, predictions: bool = False) -> list[Score]:
         """A score for each of ``episodes``.
 
         Args:
             head: None for a learner that is episodic and takes its supports raw.
+            predictions: with the predicted label of every query.
 
         Raises:
             PluginError: the learner is of neither kind, or returns what it must not.
             HarnessError: the head asks for statistics of base classes that are not there.
         """
+        taken = self._by_shape(episodes, head, answers if predictions else accuracies)
         return [
             Score(
                 episode_set.spec,
                 episode_set.target,
                 episode_set.fingerprint,
-                values,
+                _joined(
+                    episode_set,
+                    [(part.which, part.values["accuracy"] if predictions else part.values) for part in parts],
+                ),
                 episode_set.classes,
                 self.split.n_classes,
-                feature_spread,
+                _largest(parts),
+                _predicted(episode_set, parts) if predictions else None,
             )
-            for episode_set, (values, feature_spread) in zip(
-                episodes, self.measured(episodes, head, accuracies), strict=True
-            )
+            for episode_set, parts in zip(episodes, taken, strict=True)
         ]
 
     def measured(
@@ -88,16 +102,16 @@ class Evaluator:
 
         Episodes of several shapes are scored shape by shape, all of a shape at once.
         """
-        parts = [episode_set.parts() for episode_set in episodes]
-        results = iter(self._measured([part for of_a_set in parts for _, part in of_a_set], head, measure))
-        joined = []
-        for episode_set, of_a_set in zip(episodes, parts, strict=True):
-            values, spreads = np.empty(len(episode_set)), []
-            for which, _ in of_a_set:
-                values[which], feature_spread = next(results)
-                spreads.append(feature_spread)
-            joined.append((values, max((value for value in spreads if value is not None), default=None)))
-        return joined
+        return [
+            (_joined(episode_set, [(part.which, part.values) for part in parts]), _largest(parts))
+            for episode_set, parts in zip(episodes, self._by_shape(episodes, head, measure), strict=True)
+        ]
+
+    def _by_shape(self, episodes: Sequence[Episodes], head: LoadedHead | None, measure: Measure) -> list[list[_Part]]:
+        """What ``measure`` takes, for each of ``episodes`` and each of its shapes."""
+        shapes = [episode_set.parts() for episode_set in episodes]
+        results = iter(self._measured([part for of_a_set in shapes for _, part in of_a_set], head, measure))
+        return [[_Part(which, part, *next(results)) for which, part in of_a_set] for of_a_set in shapes]
 
     def _measured(
         self, episodes: Sequence[Episodes], head: LoadedHead | None, measure: Measure
@@ -195,3 +209,26 @@ class Evaluator:
         if self.base is None:
             raise HarnessError(f"the head {head.head} needs features of the base classes, which are not there")
         return ViewSource(self.base, device=self.device)
+
+
+def _joined(episodes: Episodes, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """(E,) float64 from which episodes (e,) have which values (e,)."""
+    values = np.empty(len(episodes))
+    for which, of_part in parts:
+        values[which] = of_part
+    return values
+
+
+def _largest(parts: Sequence[_Part]) -> float | None:
+    return max((part.feature_spread for part in parts if part.feature_spread is not None), default=None)
+
+
+def _predicted(episodes: Episodes, parts: Sequence[_Part]) -> np.ndarray:
+    """(E, n_way * n_query): labels in the order of ``episodes.query``; of an episode with fewer classes, the first."""
+    kind = label_type(episodes.spec.n_way)
+    predicted = np.full((len(episodes), episodes.query.shape[1] * episodes.query.shape[2]), np.iinfo(kind).max, kind)
+    for part in parts:
+        unshuffled = np.empty_like(part.values["predicted"], kind)
+        np.put_along_axis(unshuffled, query_order(part.episodes), part.values["predicted"].astype(kind), axis=1)
+        predicted[part.which, : unshuffled.shape[1]] = unshuffled
+    return predicted

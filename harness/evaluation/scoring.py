@@ -16,13 +16,15 @@ from torch import Tensor
 
 from harness.common.errors import PluginError
 from harness.common.randomness import numpy_generator
+from harness.contract.results import label_type
 
 if TYPE_CHECKING:
     from harness.contract.episodes import Episodes
     from harness.evaluation.embed import Embedding
     from harness.evaluation.heads import Classify
 
-# Takes what scored, scores (e, Q, n_way), labels (e, Q) and the episodes; returns a number an episode, (e,) float64.
+# Takes what scored, scores (e, Q, n_way), labels (e, Q) and the episodes; returns a value an episode, (e,): a number,
+# or several as a structured array.
 Measure = Callable[[str, Any, np.ndarray, "Episodes"], np.ndarray]
 
 CHUNK_BYTES = 2**25  # of gathered features: near the size of a processor's last cache …
@@ -47,7 +49,7 @@ def score(
     """Accuracies (E,) float64 of a classifier on embedded and transformed images, ``views`` of each support image.
 
     Args:
-        measure: what is taken of the scores in place of accuracies.
+        measure: what is taken of the scores in place of accuracies, (E,).
     """
     measure = measure or accuracies
     query, query_labels = shuffled_queries(episodes)
@@ -83,9 +85,14 @@ class _Gather:
 
 def shuffled_queries(episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of the queries, (E, Q) each, in an order that depends on the episode's number alone."""
-    query = episodes.query.reshape(len(episodes), -1)
-    order = numpy_generator(0, "query order").random(query.shape).argsort(axis=1)
+    query, order = episodes.query.reshape(len(episodes), -1), query_order(episodes)
     return np.take_along_axis(query, order, axis=1), np.take_along_axis(episodes.query_labels, order, axis=1)
+
+
+def query_order(episodes: Episodes) -> np.ndarray:
+    """(E, Q) int64: at each place of the shuffled queries, where it stands in ``episodes.query`` read row by row."""
+    shape = len(episodes), episodes.query.shape[1] * episodes.query.shape[2]
+    return numpy_generator(0, "query order").random(shape).argsort(axis=1)
 
 
 def support_labels(episodes: Episodes, views: int, device: torch.device | str) -> Tensor:
@@ -104,9 +111,33 @@ def slices(n_episodes: int, step: int) -> Iterator[slice]:
 
 def accuracies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> np.ndarray:
     """(e,) float64 from scores (e, Q, n_way) and labels (e, Q)."""
-    scores = checked(name, scores, labels, episodes)
-    highest = scores == scores.amax(dim=2, keepdim=True)  # (e, Q, n_way)
-    hit = highest.gather(2, torch.from_numpy(labels).to(scores.device)[..., None]).squeeze(2)
+    return _share_right(_highest(checked(name, scores, labels, episodes)), labels)
+
+
+def answers(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> np.ndarray:
+    """(e,) with the fields ``accuracy``, as ``accuracies`` has it, and ``predicted`` (Q,): a label for each query.
+
+    Where classes share a query's highest score, one of them is drawn: by the query's place in the shuffled order, which
+    tells nothing of its class. So the mean number of right predictions is what the accuracy counts.
+    """
+    highest = _highest(checked(name, scores, labels, episodes))
+    n_queries, n_way = highest.shape[1:]
+    drawn = torch.from_numpy(1 - numpy_generator(0, "ties").random((n_queries, n_way), np.float32))  # above 0
+    predicted = (highest * drawn.to(highest.device)).argmax(dim=2)
+    kind = np.dtype([("accuracy", np.float64), ("predicted", label_type(n_way), (n_queries,))])
+    done = np.empty(len(labels), kind)
+    done["accuracy"], done["predicted"] = _share_right(highest, labels), predicted.cpu().numpy()
+    return done
+
+
+def _highest(scores: Tensor) -> Tensor:
+    """(e, Q, n_way) bool: which classes have a query's highest score."""
+    return scores == scores.amax(dim=2, keepdim=True)
+
+
+def _share_right(highest: Tensor, labels: np.ndarray) -> np.ndarray:
+    """(e,) float64: a query counts as 1/m where its class (e, Q) is one of m with the highest score."""
+    hit = highest.gather(2, torch.from_numpy(labels).to(highest.device)[..., None]).squeeze(2)
     return (hit.double() / highest.sum(dim=2)).mean(dim=1).cpu().numpy()
 
 

@@ -51,6 +51,7 @@ class StageJob:
     augment: Strength = "standard"  # of the changes of training images
     head_versions: tuple[int, ...] = ()  # of what the head names
     recorded_key: str = ""  # of a stage that an earlier version may have trained; empty: what the identity makes
+    predictions: bool = False  # whether the predicted label of every query is kept
 
     def score_key(self, episodes: Episodes) -> str:
         return score_key(self.key, episodes, self.head, self.protocol.seed, self.head_versions)

@@ -87,16 +87,16 @@ class Work:
         scored = self.job.source.scored(self.dataset)
         episodes = self.job.protocol.sample(scored)
         keys = [self.job.score_key(episode_set) for episode_set in episodes]
-        done = self.folder.result(self.job.key, keys)
+        missing = {
+            key: episode_set
+            for key, episode_set in zip(keys, episodes, strict=True)
+            if not self.folder.has_score(key, self.job.predictions)
+        }
+        done = None if missing else self.folder.result(self.job.key, keys)
         if done is not None:
             return done
         was_trained = self.folder.trained is not None
         learner = self.trained_learner()
-        missing = {
-            key: episode_set
-            for key, episode_set in zip(keys, episodes, strict=True)
-            if self.folder.load_score(key) is None
-        }
         started = time.perf_counter()
         scores = self.evaluate(learner, scored, list(missing.values()), keep_features=True)
         seconds = time.perf_counter() - started
@@ -262,7 +262,7 @@ class Work:
         head = self.catalogue.head(self.job.head) if self.job.head else None
         if self.catalogue.method(self.job.method).stored:
             learner.match(split)
-        return self._evaluator(learner, split, keep_features).scores(episodes, head)
+        return self._evaluator(learner, split, keep_features).scores(episodes, head, self.job.predictions)
 
     def _evaluator(self, learner: Any, split: Split, keep_features: bool = False) -> Evaluator:
         from harness.evaluation.evaluator import Evaluator

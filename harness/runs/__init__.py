@@ -8,13 +8,16 @@ OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
     trained.json           … what it cost, on which device, with which versions
     embeddings/SPLIT.safetensors features of the images that episodes have used, a file a split that was scored
     scores/KEY.npz         accuracies of every episode, a file a head and kind of episode
+    predictions/KEY.npz    the label that each query got in that scoring, if they are kept
     failure.txt            the traceback, if it failed; gone once it succeeds
+OUTPUT/splits/NAME.npz      labels and names of the classes that were scored, to draw their episodes again
 OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
 OUTPUT/begun/ID.json       a bench that has not ended, or not yet
 """
 
 from harness.runs.benches import begin_bench, find_bench, find_benches, load_benches, save_bench, writable
 from harness.runs.identity import SCORING_VERSION, TRAINING_VERSION, StageIdentity, digest, score_key
+from harness.runs.splits import draw_again, load_split, save_split
 from harness.runs.stages import KeptScore, StageFolder
 
 __all__ = [
@@ -25,10 +28,13 @@ __all__ = [
     "StageIdentity",
     "begin_bench",
     "digest",
+    "draw_again",
     "find_bench",
     "find_benches",
     "load_benches",
+    "load_split",
     "save_bench",
+    "save_split",
     "score_key",
     "writable",
 ]

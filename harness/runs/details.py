@@ -13,7 +13,7 @@ from harness.runs.stages import StageFolder
 if TYPE_CHECKING:
     from harness.runs.records import BenchRecord, StageRecord, TableRecord
 
-PARTS: tuple[Kind, ...] = ("weights", "checkpoint", "features", "scores")  # whose sizes are told
+PARTS: tuple[Kind, ...] = ("weights", "checkpoint", "features", "scores", "predictions")  # whose sizes are told
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from harness.runs.locking import is_free
 
-Kind = Literal["bench", "record", "scores", "weights", "features", "checkpoint"]
+Kind = Literal["bench", "split", "record", "scores", "predictions", "weights", "features", "checkpoint"]
 
 MIB, GIB = 2**20, 2**30
 NAME = r"(?!\.)[^/\\:\x00-\x1f\x7f]{1,255}"  # of a folder: no way out of it, nothing hidden
@@ -31,10 +31,12 @@ FORMS = tuple(
     Form(kind, re.compile(pattern), most_bytes)  # type: ignore[arg-type]
     for kind, pattern, most_bytes in (
         ("bench", r"benches/[0-9a-z]{1,64}\.json", 256 * MIB),
+        ("split", r"splits/[0-9a-f]{12}\.npz", 512 * MIB),
         ("record", rf"{STAGE}/(identity|trained)\.json", 16 * MIB),
         ("record", rf"{STAGE}/metrics\.csv", 256 * MIB),
         ("record", rf"{STAGE}/failure\.txt", 16 * MIB),
         ("scores", rf"{STAGE}/scores/[0-9a-f]{{64}}\.npz", 512 * MIB),
+        ("predictions", rf"{STAGE}/predictions/[0-9a-f]{{64}}\.npz", 512 * MIB),
         ("weights", rf"{STAGE}/weights\.safetensors", 256 * GIB),
         ("features", rf"{STAGE}/embeddings/{NAME}\.safetensors", 1024 * GIB),
         ("checkpoint", rf"{STAGE}/checkpoint-[0-9]+\.pt", 1024 * GIB),

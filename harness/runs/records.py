@@ -4,6 +4,8 @@
     OUTPUT/begun/ID.json                             BegunRecord
     OUTPUT/stages/DATASET/NAME/trained.json          TrainedRecord
     OUTPUT/stages/DATASET/NAME/scores/KEY.npz        ScoreRecord, beside the arrays
+    OUTPUT/stages/DATASET/NAME/predictions/KEY.npz   PredictionsRecord, beside the array
+    OUTPUT/splits/NAME.npz                           SplitRecord, beside the labels
     OUTPUT/tuning/NAME/search.json                   SearchRecord
 
 The JSON schema of these files is docs/record.schema.json. Files of harness 0.1 have no format number; they are read as
@@ -104,6 +106,9 @@ class TableRecord(_Frozen):
     data_fingerprint: str
     score_on: Literal["test", "val"]
     n_test_classes: int
+    split_fingerprint: str | None = Field(
+        None, description="of the split that was scored, in splits/; null: not kept, a record of before"
+    )
     episodes: tuple[EpisodesRecord, ...]
     stages: tuple[StageRecord, ...]
 
@@ -151,6 +156,22 @@ class ScoreRecord(FileRecord):
     conditions: Mapping[str, str] = Field({}, description="device, precision, threads, versions")
 
 
+class PredictionsRecord(FileRecord):
+    """What the predictions of one file in predictions/ are about: the scoring of the same name."""
+
+    episodes_fingerprint: str
+    accuracies_sha256: str = Field(description="of the accuracies, as little-endian float64, that came with them")
+
+
+class SplitRecord(FileRecord):
+    """The classes that a bench was scored on, without their images: enough to draw its episodes again."""
+
+    dataset: str
+    name: Literal["train", "val", "test"]
+    fingerprint: str
+    class_names: tuple[str, ...]
+
+
 class SettingRecord(_Frozen):
     """Accuracy of a trial in one setting. Fractions."""
 
@@ -181,7 +202,15 @@ class SearchRecord(FileRecord):
     trials: tuple[TrialRecord, ...] = ()
 
 
-FILES: tuple[type[FileRecord], ...] = (BenchRecord, BegunRecord, TrainedRecord, ScoreRecord, SearchRecord)
+FILES: tuple[type[FileRecord], ...] = (
+    BenchRecord,
+    BegunRecord,
+    TrainedRecord,
+    ScoreRecord,
+    PredictionsRecord,
+    SplitRecord,
+    SearchRecord,
+)
 
 
 def parse(kind: type[Record], value: Any, place: Path) -> Record:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +15,14 @@ from filelock import FileLock, Timeout
 from harness.common.errors import RunsError
 from harness.common.files import atomic_write, read_json, remove_unfinished, write_json, write_text
 from harness.contract.results import Score, StageResult
+from harness.runs.arrays import load_arrays, save_arrays
 from harness.runs.identity import StageIdentity
-from harness.runs.records import ScoreRecord, TrainedRecord, parse, read
+from harness.runs.predictions import load_predictions, save_predictions
+from harness.runs.records import ScoreRecord, TrainedRecord, read
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from harness.contract.learners import Learner
 
 
@@ -138,8 +140,7 @@ class StageFolder:
     # ── scores ───────────────────────────────────────────────────────────────────────────────────
 
     def save_score(self, key: str, score: Score, embed_seconds: float, conditions: Mapping[str, str]) -> None:
-        import numpy as np
-
+        """Keep the accuracies under ``key``; before them the predictions, if the score has any."""
         record = ScoreRecord(
             episodes=score.episodes,
             target=score.target,
@@ -149,35 +150,41 @@ class StageFolder:
             feature_spread=score.feature_spread,
             conditions=dict(conditions),
         )
-        document = np.array(record.model_dump_json())
-        atomic_write(
-            self.path / "scores" / f"{key}.npz",
-            lambda file: np.savez(file, accuracies=score.accuracies, classes=score.classes, about=document),
-        )
+        if score.predicted is not None:
+            save_predictions(self.predictions_file(key), score)
+        save_arrays(self._score_file(key), record, accuracies=score.accuracies, classes=score.classes)
 
     def load_score(self, key: str) -> KeptScore | None:
-        """The accuracies kept under ``key``, or None."""
-        import numpy as np
-
-        path = self.path / "scores" / f"{key}.npz"
+        """The accuracies kept under ``key``, or None. Their predictions are read apart: ``load_predictions``."""
+        path = self._score_file(key)
         if not path.exists():
             return None
-        try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                document, accuracies, classes = json.loads(str(file["about"])), file["accuracies"], file["classes"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise RunsError(f"{path} cannot be read ({error}). Delete it to score again") from None
-        record = parse(ScoreRecord, document, path)
+        record, arrays = load_arrays(ScoreRecord, path, "accuracies", "classes")
         score = Score(
             record.episodes,
             record.target,
             record.episodes_fingerprint,
-            accuracies,
-            classes,
+            arrays["accuracies"],
+            arrays["classes"],
             record.n_classes,
             record.feature_spread,
         )
         return KeptScore(score, record.embed_seconds, record.conditions)
+
+    def load_predictions(self, key: str, score: Score) -> np.ndarray | None:
+        """The labels (E, n_way * n_query) that were predicted when ``score`` was made; None where they are not kept."""
+        return load_predictions(self.predictions_file(key), score)
+
+    def has_score(self, key: str, predictions: bool) -> bool:
+        """Whether the accuracies are kept under ``key``, and where ``predictions`` are asked for, these too."""
+        kept = self.load_score(key)
+        return kept is not None and (not predictions or self.load_predictions(key, kept.score) is not None)
+
+    def _score_file(self, key: str) -> Path:
+        return self.path / "scores" / f"{key}.npz"
+
+    def predictions_file(self, key: str) -> Path:
+        return self.path / "predictions" / f"{key}.npz"
 
     def result(self, key: str, score_keys: Sequence[str]) -> StageResult | None:
         """The stage with all of these scores, or None if something is still to be done."""
@@ -207,7 +214,7 @@ class StageFolder:
 
     def remove_unfinished(self) -> None:
         """Delete what a killed process left; for the holder of the lock."""
-        for folder in (self.path, self.path / "scores", self.embeddings):
+        for folder in (self.path, self.path / "scores", self.path / "predictions", self.embeddings):
             remove_unfinished(folder)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.contract.plan import BenchPlan
 
 # What may change between two starts of one search: where it runs, not what it finds.
-MACHINE = ("device", "devices", "threads", "rows")
+MACHINE = ("device", "devices", "threads", "rows", "predictions")
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ def tune(
             another process is at work on this search.
     """
     require_optuna()
-    plan = search.plan.model_copy(update={"score_on": "val", "floors": False, "baseline": None, "equivalent": None})
+    plan = search.plan.model_copy(
+        update={"score_on": "val", "floors": False, "baseline": None, "equivalent": None, "predictions": False}
+    )
     search = replace(search, plan=plan, space=_check_space(search, plan, catalogue))
     source = data_source(plan, plan.dataset[0], root)
     dataset = source.open(catalogue)
