@@ -91,7 +91,7 @@ def _stage_table(stages: list[StageDetails]) -> str:
         ]
         for stage in stages
     ]
-    parts = ["weights", "checkpoints", "features", "scores"]
+    parts = ["weights", "checkpoints", "features", "scores", "predictions"]
     return _table(lines, ["row", "seed", "state", "training", *parts, "folder"], tabulate)
 
 
