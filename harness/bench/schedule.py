@@ -50,7 +50,7 @@ class Schedule:
         self._observe(JobEvent(job, JobDone(outcome, reused)))
 
     def _reused(self, job: StageJob) -> StageResult | None:
-        return StageFolder(job.folder).result(job.key, self._tables[job].scores(job))
+        return StageFolder(job.folder).result(job.key, self._tables[job].scores(job), job.predictions)
 
     def _blocked(self, job: StageJob) -> StageFailure | None:
         if job.key in self._untrained:

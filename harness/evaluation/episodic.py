@@ -53,5 +53,5 @@ def score_episodic(
         with torch.enable_grad(), autocast():
             scores = learner.predict(batch)
         name = f"{type(learner).__name__}.predict()"
-        values.append(measure(name, scores, query_labels[part], episodes))
+        values.append(measure(name, scores, query_labels[part], episodes, part))
     return np.concatenate(values)

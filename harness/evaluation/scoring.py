@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from harness.evaluation.embed import Embedding
     from harness.evaluation.heads import Classify
 
-# Takes what scored, scores (e, Q, n_way), labels (e, Q) and the episodes; returns a value an episode, (e,): a number,
-# or several as a structured array.
-Measure = Callable[[str, Any, np.ndarray, "Episodes"], np.ndarray]
+# Takes what scored, scores (e, Q, n_way), labels (e, Q), the episodes and which of them these are; returns a value an
+# episode, (e,): a number, or several as a structured array.
+Measure = Callable[[str, Any, np.ndarray, "Episodes", slice], np.ndarray]
 
 CHUNK_BYTES = 2**25  # of gathered features: near the size of a processor's last cache …
 GPU_CHUNK_FACTOR = 32  # … which a GPU does not need, but fewer launches it does
@@ -63,7 +63,7 @@ def score(
         support, queries = gather("support", support_rows[part]), gather("query", query_rows[part])
         scores = classifier(support, labels.expand(len(support), -1), queries, episodes.spec.n_way)
         name = f"the classifier {getattr(classifier, '__name__', classifier)}()"
-        done.append(measure(name, scores, query_labels[part], episodes))
+        done.append(measure(name, scores, query_labels[part], episodes, part))
     return np.concatenate(done)
 
 
@@ -109,24 +109,28 @@ def slices(n_episodes: int, step: int) -> Iterator[slice]:
     return (slice(start, start + max(1, step)) for start in range(0, n_episodes, max(1, step)))
 
 
-def accuracies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> np.ndarray:
+def accuracies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes, part: slice) -> np.ndarray:
     """(e,) float64 from scores (e, Q, n_way) and labels (e, Q)."""
     return _share_right(_highest(checked(name, scores, labels, episodes)), labels)
 
 
-def answers(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> np.ndarray:
+def answers(name: str, scores: Any, labels: np.ndarray, episodes: Episodes, part: slice) -> np.ndarray:
     """(e,) with the fields ``accuracy``, as ``accuracies`` has it, and ``predicted`` (Q,): a label for each query.
 
-    Where classes share a query's highest score, one of them is drawn: by the query's place in the shuffled order, which
-    tells nothing of its class. So the mean number of right predictions is what the accuracy counts.
+    Where classes share a query's highest score, one of them is drawn, by a generator that depends on the episode's
+    number alone: so the mean number of right predictions is what the accuracy counts.
     """
     highest = _highest(checked(name, scores, labels, episodes))
-    n_queries, n_way = highest.shape[1:]
-    drawn = torch.from_numpy(1 - numpy_generator(0, "ties").random((n_queries, n_way), np.float32))  # above 0
-    predicted = (highest * drawn.to(highest.device)).argmax(dim=2)
-    kind = np.dtype([("accuracy", np.float64), ("predicted", label_type(n_way), (n_queries,))])
+    predicted = highest.int().argmax(dim=2).cpu().numpy()  # (e, Q)
+    n_best = highest.sum(dim=2)
+    for e in (n_best > 1).any(dim=1).nonzero()[:, 0].tolist():
+        draws = numpy_generator(0, "ties", range(len(episodes))[part][e]).random(len(predicted[e]))
+        place = (draws * n_best[e].cpu().numpy()).astype(int)[:, None]  # among those that share the highest score
+        counted = highest[e].cpu().numpy().cumsum(axis=1)
+        predicted[e] = (counted > place).argmax(axis=1)
+    kind = np.dtype([("accuracy", np.float64), ("predicted", label_type(highest.shape[2]), (highest.shape[1],))])
     done = np.empty(len(labels), kind)
-    done["accuracy"], done["predicted"] = _share_right(highest, labels), predicted.cpu().numpy()
+    done["accuracy"], done["predicted"] = _share_right(highest, labels), predicted
     return done
 
 
@@ -141,7 +145,7 @@ def _share_right(highest: Tensor, labels: np.ndarray) -> np.ndarray:
     return (hit.double() / highest.sum(dim=2)).mean(dim=1).cpu().numpy()
 
 
-def cross_entropies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes) -> np.ndarray:
+def cross_entropies(name: str, scores: Any, labels: np.ndarray, episodes: Episodes, part: slice) -> np.ndarray:
     """(e,) float64, the mean over an episode's queries of -log softmax(scores)[label]; arguments as ``accuracies``."""
     scores = checked(name, scores, labels, episodes).double()
     right = torch.from_numpy(labels).to(scores.device)[..., None]

@@ -87,16 +87,16 @@ class Work:
         scored = self.job.source.scored(self.dataset)
         episodes = self.job.protocol.sample(scored)
         keys = [self.job.score_key(episode_set) for episode_set in episodes]
+        done = self.folder.result(self.job.key, keys, self.job.predictions)
+        if done is not None:
+            return done
+        was_trained = self.folder.trained is not None
+        learner = self.trained_learner()
         missing = {
             key: episode_set
             for key, episode_set in zip(keys, episodes, strict=True)
             if not self.folder.has_score(key, self.job.predictions)
         }
-        done = None if missing else self.folder.result(self.job.key, keys)
-        if done is not None:
-            return done
-        was_trained = self.folder.trained is not None
-        learner = self.trained_learner()
         started = time.perf_counter()
         scores = self.evaluate(learner, scored, list(missing.values()), keep_features=True)
         seconds = time.perf_counter() - started

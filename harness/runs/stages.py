@@ -186,9 +186,15 @@ class StageFolder:
     def predictions_file(self, key: str) -> Path:
         return self.path / "predictions" / f"{key}.npz"
 
-    def result(self, key: str, score_keys: Sequence[str]) -> StageResult | None:
-        """The stage with all of these scores, or None if something is still to be done."""
+    def result(self, key: str, score_keys: Sequence[str], predictions: bool = False) -> StageResult | None:
+        """The stage with all of these scores, or None if something is still to be done.
+
+        Args:
+            predictions: what is still to be done includes keeping these.
+        """
         trained = self.trained
+        if trained and predictions and not all(self.has_score(score, predictions) for score in score_keys):
+            return None
         kept = [self.load_score(score) for score in score_keys] if trained else []
         if trained is None or any(score is None for score in kept):
             return None
