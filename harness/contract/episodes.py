@@ -56,7 +56,7 @@ class Episodes:
     """Many episodes as indices into a split. Class w of an episode is its label w.
 
     They have one shape; where way and shot are drawn, ``shapes`` says how much of each row an episode has: the first
-    classes, and of each the first supports.
+    classes, and of each the first supports. Open ones have -1 in the rest.
     """
 
     spec: EpisodeSpec

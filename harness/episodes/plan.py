@@ -34,6 +34,5 @@ class EpisodePlan:
             sample_episodes(split, spec, self.n_episodes, self.seed, target)
             for target in self.targets
             for spec in self.specs
-            if target == "closed" or not spec.varied  # what differs in difficulty has no intervals but the closed one
         ]
         return [episodes for episodes in sampled if episodes.target == "closed" or len(episodes) > 1]

@@ -3,7 +3,8 @@
 *Closed* episodes are drawn from the same images again and again, as the literature does. Episode i depends on (seed, i)
 alone, so a longer run keeps the earlier ones; queries are drawn first and k-shot takes the first k of one support
 order, so that 1-shot and 5-shot meet the same queries and nested supports; the classes of 5-way are the first five of
-20-way. *Open* episodes use no image twice, so each also depends on its predecessors.
+20-way. *Open* episodes use no image twice, so each also depends on its predecessors. Where way and shot are drawn, both
+are drawn before the images, those of episode i from (seed, i) alone, closed or open.
 """
 
 from __future__ import annotations
@@ -29,18 +30,21 @@ def sample_episodes(split: Split, spec: EpisodeSpec, n_episodes: int, seed: int,
         HarnessError: the split has too few classes, or a class too few images, for one episode.
     """
     _check(split, spec, n_episodes)
-    if spec.varied and (target == "open" or spec.dirichlet):
-        raise HarnessError(f"{spec}: episodes whose way and shot are drawn are closed, with balanced queries")
+    if spec.varied and spec.dirichlet:
+        raise HarnessError(f"{spec}: episodes whose way and shot are drawn have balanced queries")
     order = np.argsort(split.labels, kind="stable")  # (N,) images, class after class
     sizes = np.bincount(split.labels, minlength=split.n_classes)  # (n_classes,)
-    draw = _closed if target == "closed" else _open
-    classes, support, query, counts = draw(spec, order, sizes, n_episodes, seed)
+    shapes = _shapes(spec, n_episodes, seed)
+    if target == "closed":
+        classes, support, query, counts = _closed(spec, order, sizes, n_episodes, seed)
+    else:
+        classes, support, query, counts = _open(spec, order, sizes, shapes, seed)
     digest = hashlib.sha256(f"{spec!r};{target};{split.fingerprint};".encode())
     for array in (classes, support, query, *(() if counts is None else (counts,))):
         digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
     if not spec.varied:
         return Episodes(spec, classes, support, query, target, digest.hexdigest(), counts)
-    shapes = _shapes(spec, n_episodes, seed)
+    shapes = shapes[: len(classes)]
     digest.update(np.ascontiguousarray(shapes, dtype="<i8").tobytes())
     return Episodes(spec, classes, support, query, target, digest.hexdigest(), shapes=shapes)
 
@@ -157,11 +161,16 @@ def _unbalanced_counts(spec: EpisodeSpec, most: np.ndarray, seed: int, *purpose:
 # ── open ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _open(spec: EpisodeSpec, order: np.ndarray, sizes: np.ndarray, n_episodes: int, seed: int) -> Drawn:
+def _open(spec: EpisodeSpec, order: np.ndarray, sizes: np.ndarray, shapes: np.ndarray, seed: int) -> Drawn:
     """Episodes without replacement, the classes that were used least first and at random among equals.
 
     So every class comes equally often, as far as the images go, and class effects cancel in the mean. Of classes of
-    equal size no image that could be used is left over; of very unequal ones some may be.
+    equal size no image that could be used is left over; of very unequal ones some may be. Where shapes differ, the
+    first that the images no longer allow is the end: a smaller one that would fit is not put in its place, for small
+    ones would come too often. What an episode has less than the spec is filled up with -1.
+
+    Args:
+        shapes: (E, 2), way and shot of each episode that is asked for.
     """
     shuffled = [
         numpy_generator(seed, "open", "images", c).permutation(images)
@@ -173,21 +182,33 @@ def _open(spec: EpisodeSpec, order: np.ndarray, sizes: np.ndarray, n_episodes: i
     support: list[np.ndarray] = []
     query: list[np.ndarray] = []
     counts: list[np.ndarray] = []
-    while len(classes) < n_episodes:
-        preference = np.where(sizes - spent >= spec.k_shot + spec.n_query, uses + ties.random(len(sizes)), np.inf)
-        chosen = preference.argsort()[: spec.n_way]
+    for way, shot in shapes.tolist():
+        preference = np.where(sizes - spent >= shot + spec.n_query, uses + ties.random(len(sizes)), np.inf)
+        chosen = preference.argsort()[:way]
         if np.isinf(preference[chosen[-1]]):
             break
-        n_query = np.full(spec.n_way, spec.n_query)
+        n_query = np.full(way, spec.n_query)
         if spec.dirichlet:
-            most = (sizes - spent)[chosen] - spec.k_shot
+            most = (sizes - spent)[chosen] - shot
             n_query = _unbalanced_counts(spec, most[None], seed, "open", len(classes))[0]
-        taken = [shuffled[c][spent[c] : spent[c] + n + spec.k_shot] for c, n in zip(chosen, n_query, strict=True)]
+        taken = [shuffled[c][spent[c] : spent[c] + n + shot] for c, n in zip(chosen, n_query, strict=True)]
         query.append(np.concatenate([images[:n] for images, n in zip(taken, n_query, strict=True)]))
         support.append(np.stack([images[n:] for images, n in zip(taken, n_query, strict=True)]))
         classes.append(chosen)
         counts.append(n_query)
         uses[chosen] += 1
-        spent[chosen] += n_query + spec.k_shot
+        spent[chosen] += n_query + shot
+    if spec.varied:
+        of_classes = [images.reshape(-1, spec.n_query) for images in query]
+        queries = _filled(of_classes, spec.n_way, spec.n_query)
+        return _filled(classes, spec.n_way), _filled(support, spec.n_way, spec.k_shot), queries, None
     queries = np.stack(query).reshape(-1, spec.n_way, spec.n_query)
     return np.stack(classes), np.stack(support), queries, np.stack(counts) if spec.dirichlet else None
+
+
+def _filled(arrays: Sequence[np.ndarray], *sizes: int) -> np.ndarray:
+    """Arrays of as many axes as one array, (E, *sizes), filled up with -1."""
+    filled = np.full((len(arrays), *sizes), -1)
+    for row, array in zip(filled, arrays, strict=True):
+        row[tuple(map(slice, array.shape))] = array
+    return filled

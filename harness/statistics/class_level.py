@@ -23,6 +23,8 @@ class ClassLevelError:
 class ClassLevelModel:
     """yₑ = μ + Σ a꜀ + εₑ over the classes c of episode e: class effects a and scatter ε, both normal.
 
+    Where ways differ, the mean over an episode's classes stands in place of the sum.
+
     The ratio ρ = σ_a / σ_ε, scaled so that at 1 both give an episode the same variance, has a half-Cauchy prior; μ and
     log σ_ε are flat, as in Student's test. Integrating over ρ and σ_ε gives mean and variance of V, the variance of the
     mean of all episodes, and the scaled inverse χ² distribution that has both makes Student's t of it. So a class
@@ -33,7 +35,7 @@ class ClassLevelModel:
 
     def __init__(self, classes: np.ndarray, n_classes: int) -> None:
         """Classes (E, n_way) of the episodes; those of the ``n_classes`` that no episode has count for nothing."""
-        has = incidence(classes, n_classes).astype(np.float64)  # (E, C)
+        has = incidence(classes, n_classes)  # (E, C)
         n_episodes, self.df = len(has), len(has) - 1
         centred = has - has.mean(axis=0)
         eigenvalues, vectors = np.linalg.eigh(centred.T @ centred)
@@ -78,7 +80,17 @@ class ClassLevelModel:
 
 
 def incidence(classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """(E, n_classes) bool: which classes (E, n_way) an episode has."""
-    has = np.zeros((len(classes), n_classes), bool)
-    np.put_along_axis(has, classes, True, axis=1)
-    return has
+    """(E, n_classes) float64: 1 for each class (E, n_way) that an episode has.
+
+    Where ways differ, rows of classes are filled up with -1, and a class counts 1 / way: an episode's accuracy is that
+    of its classes on average, however many there are.
+    """
+    has = np.zeros((len(classes), n_classes + 1))
+    np.put_along_axis(has, classes, 1.0, axis=1)  # -1 is the last column
+    has = np.ascontiguousarray(has[:, :-1])
+    return has / has.sum(axis=1, keepdims=True) if ways_differ(classes) else has
+
+
+def ways_differ(classes: np.ndarray) -> bool:
+    """Whether episodes have as many classes as each drew, rows (E, n_way) being filled up with -1."""
+    return bool((classes < 0).any())

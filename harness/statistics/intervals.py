@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.statistics.behrens_fisher import Part, half_width, two_sided_p
-from harness.statistics.class_level import LEAST_EPISODES, ClassLevelModel, incidence
+from harness.statistics.class_level import LEAST_EPISODES, ClassLevelModel, incidence, ways_differ
 
 LEVEL = 0.95
 LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in
@@ -136,8 +136,11 @@ class ClassEffects:
 
 
 def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> ClassEffects | None:
-    """The regression of values (E,) on classes (E, n_way); None where too few episodes are left to judge it by."""
-    design = incidence(classes, n_classes).astype(np.float64)  # (E, C)
+    """The regression of values (E,) on classes (E, n_way); None where too few episodes are left to judge it by.
+
+    Every episode has the same weight in it, whatever its way.
+    """
+    design = incidence(classes, n_classes)  # (E, C)
     n_episodes, n_way = classes.shape
     gram = design.T @ design
     rank = int(np.linalg.matrix_rank(gram, hermitian=True))
@@ -145,7 +148,7 @@ def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> Cl
     if df < LEAST_DF:
         return None
     inverse = np.linalg.pinv(gram, hermitian=True)  # (C, C)
-    share = np.full(n_classes, n_way / n_classes)  # (C,)
+    share = np.full(n_classes, (1 if ways_differ(classes) else n_way) / n_classes)  # (C,)
     if not np.allclose(gram @ inverse @ share, share):
         return None  # some class was never met
     coefficients = inverse @ design.T @ values  # (C,)

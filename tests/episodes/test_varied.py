@@ -108,7 +108,7 @@ def test_chance_is_the_mean_over_the_ways() -> None:
     [
         (EpisodeSpec(8, 6, 5, least_way=1, least_shot=2), "the lowest n_way is 1; it must be at least 2"),
         (EpisodeSpec(3, 6, 5, least_way=4, least_shot=2), "the lowest way and shot are at most the highest"),
-        (EpisodeSpec(8, 6, 5, 2.0, 3, 2), "with balanced queries"),
+        (EpisodeSpec(8, 6, 5, 2.0, 3, 2), "have balanced queries"),
         (EpisodeSpec(13, 6, 5, least_way=3, least_shot=2), "needs 13 classes"),
     ],
 )
@@ -117,27 +117,25 @@ def test_bounds_that_no_episode_keeps_are_refused(spec: EpisodeSpec, message: st
         sample(5, spec)
 
 
-def test_they_have_closed_episodes_alone() -> None:
+def test_they_have_open_episodes_as_others_do_and_no_unbalanced_ones() -> None:
     plan = EpisodePlan((VARIED, EpisodeSpec(4, 1, 5)), 20, 0).with_unbalanced()
-    found = [(str(episodes.spec), episodes.target) for episodes in plan.sample(SPLIT)]
-    assert found == [
-        ("3..8-way 2..6-shot", "closed"),
-        ("4-way 1-shot", "closed"),
-        ("4-way 1-shot, Dirichlet(2) queries", "closed"),
-        ("4-way 1-shot", "open"),
-        ("4-way 1-shot, Dirichlet(2) queries", "open"),
-    ]
+    sampled = [(str(episodes.spec), episodes.target) for episodes in plan.sample(SPLIT)]
+    specs = ("3..8-way 2..6-shot", "4-way 1-shot", "4-way 1-shot, Dirichlet(2) queries")
+    assert sampled == [(spec, target) for target in ("closed", "open") for spec in specs]
 
 
-def test_a_bench_has_a_column_of_them_and_says_why_there_are_no_differences(run_bench, tmp_path) -> None:
+def test_a_bench_compares_rows_on_their_open_episodes(run_bench, tmp_path) -> None:
     from harness.reports.build import build_report
     from harness.reports.formats.markdown import markdown
 
     record = run_bench(varied="2..4,1..3", floors=True, baseline="rfs", set={"rfs.generations": 0})
     assert not [stage.failure for stage in record.tables[0].stages if stage.failure]
-    text = markdown(build_report([(tmp_path / "runs", record)]))
-    assert "2..4-way 1..3-shot" in text
-    assert "No differences: they need open episodes" in text
+    report = build_report([(tmp_path / "runs", record)])
+    assert "| 2..4-way 1..3-shot |" in markdown(report)
+    (pixels,) = (row for row in report.tables[0].rows if row.name == "pixels")
+    (cell,) = pixels.cells.values()
+    assert set(cell.intervals) == {"closed", "open", "class"}
+    assert cell.compared.found.target == "open"
     with pytest.raises(HarnessError, match="say the bounds of way and shot"):
         run_bench(varied="5,1")
     with pytest.raises(HarnessError, match="drop --way and --shots"):
