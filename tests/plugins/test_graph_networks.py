@@ -173,3 +173,13 @@ def test_training_minimises_the_papers_loss_of_its_queries(plain, name):
             )
             expected = 0.5 * first + 0.5 * second + third
     assert made.losses[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_at_first_a_label_that_neighbours_pass_on_counts_for_its_class(plain):
+    """What the start adds to a query's scores are shares of the supports, by label."""
+    without, started = (network(plain, "gnn", label_start=start) for start in (0.0, 3.0))
+    nodes, labels = torch.randn(6, 5, 5, dtype=torch.float64), torch.tensor([[0, 1, 2, 2]]).expand(6, -1)
+    with torch.no_grad():
+        added = started.score(nodes, labels, 3) - without.score(nodes, labels, 3)  # (6, 1, 3)
+    torch.testing.assert_close(added.sum(2), torch.full((6, 1), 3.0, dtype=torch.float64))
+    assert (added > 0).all()

@@ -30,6 +30,9 @@ class GraphNeuralNetwork(GraphLearner):
         self.convolutions = nn.ModuleList(nn.Linear(2 * size, self.width // 2) for size in sizes[:-1])
         self.norms = nn.ModuleList(nn.BatchNorm1d(self.width // 2) for _ in sizes[:-1])
         self.last = nn.Linear(2 * sizes[-1], self.n_way)
+        passed_on = sizes[-1] + options.node_features  # where the neighbours' labels stand in what it is given
+        with torch.no_grad():
+            self.last.weight[:, passed_on : passed_on + self.n_way].diagonal().add_(options.label_start)
 
     def score(self, nodes: torch.Tensor, labels: torch.Tensor, n_way: int) -> torch.Tensor:
         """Logits (G, N - S, n_way).
