@@ -14,7 +14,8 @@ from harness.bench.recorded import recorded_table
 from harness.bench.schedule import Schedule
 from harness.bench.table import BenchTable, open_table
 from harness.bench.unread import unread_options
-from harness.common.errors import HarnessError, RunsError, UnknownName
+from harness.common.errors import CannotWrite, HarnessError, RunsError, UnknownName
+from harness.contract.results import StageFailure
 from harness.execution.events import JobEvent, Note, OptionsRead
 from harness.hardware.request import HardwareRequest
 from harness.runs import StageFolder
@@ -54,6 +55,7 @@ def bench(
         The bench's record: the plan, and a table a dataset.
     Raises:
         HarnessError: the plan names something that does not exist, or does not fit the data.
+        CannotWrite: there is no room in the run folder, or it is gone; what is done is kept.
         RunsError: no stage of ``earlier`` is trained.
     """
     executor.check(HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices))
@@ -86,6 +88,8 @@ def bench(
         observe(JobEvent(job, event))
 
     for job, outcome in executor.run(schedule.ready, hear):
+        if isinstance(outcome, StageFailure) and outcome.unwritable:
+            raise CannotWrite(outcome.error)
         schedule.finish(job, outcome)
     for text in dict.fromkeys(text for table in tables for text in unread_options(table, reads)):
         observe(Note(text))

@@ -127,7 +127,7 @@ def write_features(path: Path, table: FeatureTable) -> None:
     """
     refuse_suffix(path)
     content = {".npz": _npz, ".safetensors": _safetensors, ".parquet": _parquet}[path.suffix](table)
-    atomic_write(path, lambda file: file.write(content))
+    atomic_write(path, lambda file: file.write(content), len(content))
 
 
 def _npz(table: FeatureTable) -> bytes:

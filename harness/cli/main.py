@@ -64,7 +64,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         _discard_output()
         return 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EBADF):
             raise
         _discard_output()
         return _fail(f"cannot write: {error.strerror}{f': {error.filename}' if error.filename else ''}")

@@ -47,6 +47,10 @@ class RunsError(HarnessError):
     """A run folder that cannot be written, read or compared."""
 
 
+class CannotWrite(HarnessError):
+    """A file that cannot be written: no room, a folder that is gone, read-only or another user's."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'protonet'?`` where something known is near to ``name``, or has it for initials; else nothing."""
     by_case = {candidate.lower(): candidate for candidate in known}

@@ -57,3 +57,4 @@ class StageFailure:
     key: str
     error: str  # one line
     details: str = ""  # the traceback
+    unwritable: bool = False  # the run folder cannot be written, so that no other stage of the bench can be kept either

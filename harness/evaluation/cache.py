@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from harness.common.files import atomic_write
+from harness.common.files import write_kept
 from harness.evaluation.embed import Embedding, ViewSource
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _load(path: Path, key: str) -> Embedding | None:
 def _save(path: Path, merged: Embedding, key: str) -> None:
     tensors = {"features": merged.features.cpu().contiguous(), "pairs": torch.from_numpy(merged.pairs).contiguous()}
     metadata = {"identity": key, "checksum": _checksum(*tensors.values())}
-    atomic_write(path, lambda file: file.write(save(tensors, metadata)))
+    write_kept(path, save(tensors, metadata))
 
 
 def _checksum(*tensors: torch.Tensor) -> str:

@@ -7,15 +7,15 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.common.errors import one_line
+from harness.common.errors import CannotWrite, one_line
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobStarted, RanksNeeded
+from harness.execution.lifeline import end_worker_with_bench, start_server
 from harness.execution.main_module import hidden_main_module
 from harness.runs import StageFolder
 
@@ -53,7 +53,8 @@ class LocalExecutor:
         finally:
             processes.stop()
         if isinstance(outcome, StageFailure) and not processes.worker_reported:
-            StageFolder(job.folder).save_failure(outcome.details or outcome.error)
+            with contextlib.suppress(CannotWrite):
+                StageFolder(job.folder).save_failure(outcome.details or outcome.error)
         return outcome
 
     def close(self) -> None:
@@ -96,6 +97,7 @@ class JobProcesses:
     def _start(self, work: Callable[..., None], *arguments: Any) -> ForkServerProcess:
         """A new process that does ``work(*arguments, sender)``."""
         receiver, sender = self._context.Pipe(duplex=False)
+        start_server()
         process = self._context.Process(target=work, args=(*arguments, sender), name=self._job.name)
         with hidden_main_module():
             process.start()
@@ -142,15 +144,8 @@ def _start_work() -> None:
     """
     with contextlib.suppress(OSError):
         os.dup2(2, 1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_worker_with_bench()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _describe_death(exit_code: int | None, alone: bool) -> str:

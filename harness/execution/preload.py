@@ -2,6 +2,10 @@
 
 import importlib
 
+from harness.execution.lifeline import end_server_with_bench
+
+end_server_with_bench()
+
 for _module in (
     "torch._dynamo",
     "lightning_fabric",

@@ -7,11 +7,12 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from harness.common.errors import HarnessError, PluginError, one_line
+from harness.common.errors import CannotWrite, HarnessError, PluginError, one_line
 from harness.contract.backbones import BackboneRequest
 from harness.contract.methods import BuildContext, FitContext
 from harness.contract.results import Score, StageFailure, StageResult
@@ -37,15 +38,22 @@ Emit = Callable[[Any], None]
 def run_job(job: StageJob, catalogue: Catalogue, emit: Emit) -> StageResult | StageFailure:
     """Train and score the stage of ``job``, as far as that is not done; whatever goes wrong is the result's value."""
     folder = StageFolder(job.folder)
-    with folder.lock(lambda: emit(Note(f"{job.name}: another run is at work on it; waiting"))):
-        folder.remove_unfinished()
+    try:
+        lock = folder.lock(lambda: emit(Note(f"{job.name}: another run is at work on it; waiting")))
+    except CannotWrite as error:
+        return StageFailure(job.key, str(error), unwritable=True)
+    with lock:
         try:
+            folder.remove_unfinished()
             result = Work(job, catalogue, emit).run()
             folder.forget_failure()
             return result
+        except CannotWrite as error:
+            return StageFailure(job.key, str(error), traceback.format_exc(), unwritable=True)
         except (Exception, SystemExit) as error:
             details = traceback.format_exc()
-            folder.save_failure(details)
+            with suppress(CannotWrite):
+                folder.save_failure(details)
             return StageFailure(job.key, one_line(error), details)
 
 

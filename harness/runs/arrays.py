@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import RunsError
-from harness.common.files import atomic_write
+from harness.common.files import write_kept
 from harness.runs.records import Record, parse
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ def save_arrays(path: Path, about: FileRecord, compressed: bool = False, **array
     """Write an .npz of ``arrays`` with their record as its member ``about``."""
     import numpy as np
 
-    save = np.savez_compressed if compressed else np.savez
-    atomic_write(path, lambda file: save(file, **arrays, about=np.array(about.model_dump_json())))
+    save, content = np.savez_compressed if compressed else np.savez, io.BytesIO()
+    save(content, **arrays, about=np.array(about.model_dump_json()))
+    write_kept(path, content.getbuffer())
 
 
 def load_arrays(

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.common.errors import RunsError
-from harness.common.files import write_json
+from harness.common.files import NO_ROOM, as_json, cannot_write, write_kept
 from harness.runs.records import BegunRecord, BenchRecord, read
 
 
 def begin_bench(output: Path, record: BegunRecord) -> None:
     """Keep what a bench asks for until it has ended: its stages answer to it, though it has no record yet."""
-    write_json(_begun(output, record.id), record.model_dump(mode="json"))
+    write_kept(_begun(output, record.id), as_json(record.model_dump(mode="json")).encode())
 
 
 def save_bench(output: Path, record: BenchRecord) -> Path:
     """Keep what a bench asked for, under an ID of its own request: the same bench twice is one file."""
     path = output / "benches" / f"{record.id}.json"
-    write_json(path, record.model_dump(mode="json"))
+    write_kept(path, as_json(record.model_dump(mode="json")).encode())
     _begun(output, record.id).unlink(missing_ok=True)
     return path
 
@@ -105,4 +105,6 @@ def writable(*folders: Path) -> None:
             probe.write_bytes(b"")
             probe.unlink(missing_ok=True)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise cannot_write(folder / ".writable", error) from None
             raise RunsError(f"cannot write to {folder}: {error.strerror}. Choose another --output") from None

@@ -8,15 +8,16 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from harness.common.errors import RunsError
-from harness.common.files import atomic_write, read_json, remove_unfinished, write_json, write_text
+from harness.common.files import as_json, cannot_write, read_json, remove_unfinished, write_kept
 from harness.contract.results import Score, StageResult
 from harness.runs.arrays import load_arrays, save_arrays
 from harness.runs.identity import StageIdentity
+from harness.runs.locking import LOCK
 from harness.runs.predictions import load_predictions, save_predictions
 from harness.runs.records import ScoreRecord, TrainedRecord, read
 
@@ -44,17 +45,22 @@ class StageFolder:
     # ── one at a time ────────────────────────────────────────────────────────────────────────────
 
     def lock(self, waiting: Callable[[], None] = lambda: None) -> FileLock:
-        """A lock on this stage; held by another process, ``waiting()`` is called once and then it is waited for."""
+        """A lock on this stage; held by another process, ``waiting()`` is called once and then it is waited for.
+
+        Raises:
+            CannotWrite: the folder cannot be made or written, or the run folder is gone.
+        """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
+            self.path.parent.mkdir(exist_ok=True)  # the run folder is there, unless it was moved
+            self.path.mkdir(exist_ok=True)
+            lock = FileLock(self.path / LOCK)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
                 waiting()
                 lock.acquire()
         except OSError as error:
-            raise RunsError(f"cannot write to {self.path}: {error.strerror}. Choose another --output") from None
+            raise cannot_write(self.path / LOCK, error) from None
         return lock
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────
@@ -71,7 +77,7 @@ class StageFolder:
         return self.path / "embeddings"
 
     def save_identity(self, identity: StageIdentity) -> None:
-        write_json(self.path / "identity.json", asdict(identity))
+        self._write_json("identity.json", asdict(identity))
 
     @property
     def identity(self) -> StageIdentity | None:
@@ -91,7 +97,7 @@ class StageFolder:
         table = csv.DictWriter(text, columns, lineterminator="\n")
         table.writeheader()
         table.writerows({name: repr(value) for name, value in row.items()} for row in history)
-        write_text(self.path / "metrics.csv", text.getvalue())
+        write_kept(self.path / "metrics.csv", text.getvalue().encode())
 
     @property
     def metrics(self) -> list[dict[str, float]]:
@@ -100,6 +106,8 @@ class StageFolder:
         try:
             lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
             return [{name: float(value) for name, value in line.items() if value} for line in csv.DictReader(lines)]
+        except OSError as error:
+            raise RunsError(f"{path} cannot be read: {error.strerror}") from None
         except (ValueError, TypeError, csv.Error):
             raise RunsError(f"{path} is damaged. Delete it to do without the learning curve") from None
 
@@ -114,8 +122,8 @@ class StageFolder:
         }
         content = save(tensors)
         record = record.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
-        atomic_write(self.path / "weights.safetensors", lambda file: file.write(content))
-        write_json(self.path / "trained.json", record.model_dump(mode="json"))
+        write_kept(self.path / "weights.safetensors", content)
+        self._write_json("trained.json", record.model_dump(mode="json"))
         for checkpoint in self.path.glob("checkpoint-*.pt"):
             checkpoint.unlink()
 
@@ -213,7 +221,10 @@ class StageFolder:
     # ── what went wrong ──────────────────────────────────────────────────────────────────────────
 
     def save_failure(self, details: str) -> None:
-        write_text(self.path / "failure.txt", details)
+        write_kept(self.path / "failure.txt", details.encode())
+
+    def _write_json(self, name: str, value: Any) -> None:
+        write_kept(self.path / name, as_json(value).encode())
 
     def forget_failure(self) -> None:
         (self.path / "failure.txt").unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from harness.common.errors import PluginError, RunsError
-from harness.common.files import atomic_write
+from harness.common.files import write_kept
 
 DIGEST_BYTES = 32
 
@@ -35,12 +35,15 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     content = io.BytesIO()
     torch.save(state, content)
     digest = hashlib.sha256(content.getbuffer()).digest()
-    atomic_write(path, lambda file: (file.write(digest), file.write(content.getbuffer())))
+    write_kept(path, digest, content.getbuffer())
 
 
 def read_checkpoint(path: Path) -> Any:
     """What ``write_checkpoint`` was given, tensors on the processor. Raises RunsError where the file is damaged."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunsError(f"{path} cannot be read: {error.strerror}") from None
     digest, content = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         raise RunsError(f"{path} is damaged: its sha256 is not the one in it. Delete it to train from the beginning")

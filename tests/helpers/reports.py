@@ -67,6 +67,7 @@ class Bench:
         for i, seed in enumerate(self.plan.seeds):
             key = digest([name, seed])
             folder = StageFolder(self.output / "stages" / dataset_folder(self.dataset) / f"{label}-{stage}-{seed}")
+            folder.path.parent.mkdir(parents=True, exist_ok=True)
             scores = []
             if failure is None:
                 own = conditions[i] if isinstance(conditions, list) else conditions

@@ -21,8 +21,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from harness.common.errors import DataError
-from harness.common.files import parse_json, sync_folder, write_json
+from harness.common.errors import CannotWrite, DataError
+from harness.common.files import NO_ROOM, in_bytes, parse_json, sync_folder, write_json
 from harness.common.text import shown, shown_shape
 from harness.contract.data import Dataset, DatasetSpec, Split, SplitName
 from harness.datasets.prepared.fingerprints import class_digest, split_fingerprint
@@ -230,7 +230,11 @@ def build(
             place.rename(target)
             sync_folder(root)
         except OSError as error:
-            raise DataError(f"{target} cannot be written: {error.strerror or error}; nothing is left of it") from None
+            free = f" ({in_bytes(shutil.disk_usage(root).free)} are free)" if error.errno in NO_ROOM else ""
+            reason = f"{error.strerror or error}{free}"
+            raise DataError(f"{target} cannot be written: {reason}; nothing is left of it") from None
+        except CannotWrite as error:
+            raise DataError(f"{error}; nothing is left of {target}") from None
         finally:
             _recover(place, target, old)
     return target
