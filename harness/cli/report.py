@@ -33,6 +33,9 @@ def report(
     published: Annotated[
         bool, typer.Option("--published", help="Add published numbers, with a verdict a row.")
     ] = False,
+    by: Annotated[
+        str | None, typer.Option("--by", help="dataset: a leaderboard, a column a dataset and setting.")
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(help="Columns in their order, by commas: method,accuracy,training.", rich_help_panel=TABLE),
@@ -80,19 +83,24 @@ def report(
     catalogue = Catalogue.discover()
     chosen_format = format_ or (format_of(to, catalogue.reporters) if to and to != Path("-") else "markdown")
     reporter = catalogue.reporter(chosen_format)
-    view = asked_view(
-        reporter,
-        catalogue.reporters,
-        columns=columns,
-        precision=precision,
-        interval=interval,
-        mark=mark,
-        per_seed=per_seed,
-        numbers=numbers,
-        wide=wide,
-        caption=caption,
-        label=label,
-    )
+    asked = {
+        "columns": columns,
+        "precision": precision,
+        "interval": interval,
+        "mark": mark,
+        "per_seed": per_seed,
+        "numbers": numbers,
+        "wide": wide,
+        "caption": caption,
+        "label": label,
+    }
+    view = asked_view(reporter, catalogue.reporters, **asked)
+    if by is not None:
+        from harness.cli.leaderboard import leaderboard, refuse
+
+        refuse(by, {**asked, "baseline": baseline, "published": published, "sort": sort})
+        benches = chosen_benches(runs or DEFAULT_RUNS, bench, default="all")
+        return leaderboard(benches, reporter.name, view, equivalent, rows.split(",") if rows else (), to, plots)
     benches = chosen_benches(runs or DEFAULT_RUNS, bench)
     built = build_report(benches, baseline, published, equivalent, standings=view.compares)
     built = with_rows(built, view, rows.split(",") if rows else (), sort)

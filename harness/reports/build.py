@@ -92,9 +92,7 @@ def build_table(
     if equivalent is not None and baseline is None:
         raise HarnessError("--equivalent needs a row to be equivalent to: add --baseline ROW")
     groups = group_stages(output, table)
-    results = {result.key: result for group in groups.values() for result in group.results}
-    parents = {record.key: record.parents for record in table.stages}
-    rows = [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
+    rows = table_rows(groups, table)
     reached = {name: group.measured for name, group in groups.items()}
     identities = {name: group.identity for name, group in groups.items()}
     if baseline is not None:
@@ -129,6 +127,13 @@ def build_table(
         standings=standing,
         created=bench.created,
     )
+
+
+def table_rows(groups: Mapping[str, _Group], table: TableRecord) -> list[Row]:
+    """The rows of a bench's table, from its stages by row."""
+    results = {result.key: result for group in groups.values() for result in group.results}
+    parents = {record.key: record.parents for record in table.stages}
+    return [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
 
 
 def group_stages(output: Path, table: TableRecord) -> dict[str, _Group]:

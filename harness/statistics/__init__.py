@@ -1,7 +1,8 @@
 """What the accuracies prove: intervals, paired comparisons, and how much would prove more.
 
 intervals.py, class_level.py (new classes), behrens_fisher.py (seeds and episodes in one error), comparison.py,
-equivalence.py, power.py, agreement.py (with a published number); the formulae and their sources are in
+tiers.py (all pairs of rows), equivalence.py, power.py, agreement.py (with a published number), ranking.py and
+signed_ranks.py (over datasets); the formulae and their sources are in
 docs/statistics.md.
 """
 

@@ -46,9 +46,7 @@ def half_width(parts: Sequence[Part], level: float) -> float:
         return 0.0
     total = sum(variance for variance, _ in known)
     if len(known) == 1:
-        from scipy import stats
-
-        return float(stats.t.isf((1 - level) / 2, known[0][1]) * math.sqrt(total))
+        return _student_quantile(known[0][1], level) * math.sqrt(total)
     (first, df), (_, other_df) = known
     return float(critical_values(np.array([first / total]), df, other_df, level)[0] * math.sqrt(total))
 
@@ -92,6 +90,13 @@ def _nodes(df: float, other_df: float) -> tuple[np.ndarray, np.ndarray, np.ndarr
     weights = np.exp(a * log_b + b * log_rest - special.betaln(a, b)) * (odds[1] - odds[0])
     total = df + other_df
     return np.exp(math.log(df / total) - log_b), np.exp(math.log(other_df / total) - log_rest), weights
+
+
+@lru_cache(maxsize=4096)  # a report asks thousands of times, for few degrees of freedom
+def _student_quantile(df: float, level: float) -> float:
+    from scipy import stats
+
+    return float(stats.t.isf((1 - level) / 2, df))
 
 
 def _lower_tail(df: float, values: np.ndarray | float) -> np.ndarray:

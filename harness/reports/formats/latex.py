@@ -48,6 +48,7 @@ SPECIAL = {
 }
 SIGNS = {MARK: r"\dagger", SAME: r"\ddagger"}
 NARROW = ("method", "setting", "difference", "p (t, Holm)", "relation")  # columns of differences that fit a column
+FLOAT_PACKAGES = "% needs \\usepackage{booktabs} \\usepackage{graphicx}\n"
 USE = "\\usepackage{{{}}}"
 OPENERS = "[*"  # after \\ at the beginning of a row LaTeX would take them for its own
 
@@ -73,31 +74,31 @@ def latex(report: Report) -> str:
 def _section(table: Table, view: View, number: int) -> str:
     label = view.label or f"tab:{''.join(c if c.isascii() and c.isalnum() else '-' for c in table.dataset.lower())}"
     label += f"-{number + 1}" if number else ""
-    comments = [
+    said = [
         title(table),
         *conditions(table, view),
         *(f"{row.name} failed: {row.failure}" for row in table.rows if row.failure),
     ]
     notes = [escape(" ".join(line.split())) for line in mark_notes(table)]
     cells = main_cells(table, view, costly=False)
-    main = _siunitx(cells) if view.numbers == "siunitx" else _tabular(_plain(cells))
-    parts = [_comments(comments), _float(main, view, view.caption or _caption(table, view), label, notes)]
+    main = _siunitx(cells) if view.numbers == "siunitx" else tabular(plain_cells(cells))
+    parts = [comments(said), float_of(main, view, view.caption or _caption(table, view), label, notes)]
     if view.per_seed:
         caption = f"{escape(title(table))}: accuracy (\\%) of each seed, mean over closed episodes."
-        parts.append(_float(_tabular(_escaped(seed_rows(table, view))), view, caption, f"{label}-seeds"))
+        parts.append(float_of(tabular(_escaped(seed_rows(table, view))), view, caption, f"{label}-seeds"))
     if table.baseline:
-        parts.append(_comments([about_differences(table)]))
+        parts.append(comments([about_differences(table)]))
         lines = difference_rows(table, digits=view.precision)
         if not view.wide:
             lines = [{name: text for name, text in line.items() if name in NARROW} for line in lines]
         caption = (
             f"{escape(title(table))}: paired differences from {escape(table.baseline)} on open episodes, in points."
         )
-        parts.append(_float(_tabular(_escaped(lines)), view, caption, f"{label}-differences") if lines else "")
+        parts.append(float_of(tabular(_escaped(lines)), view, caption, f"{label}-differences") if lines else "")
     if verdicts := published_rows(table):
-        parts.append(_comments([ABOUT_PUBLISHED]))
+        parts.append(comments([ABOUT_PUBLISHED]))
         caption = f"{escape(title(table))}: beside published numbers, accuracy (\\%)."
-        parts.append(_float(_tabular(_escaped(verdicts)), view, caption, f"{label}-published"))
+        parts.append(float_of(tabular(_escaped(verdicts)), view, caption, f"{label}-published"))
     return "".join(parts)
 
 
@@ -122,24 +123,26 @@ def _caption(table: Table, view: View) -> str:
     )
 
 
-def _float(tabular: str, view: View, caption: str, label: str, notes: Sequence[str] = ()) -> str:
+def float_of(content: str, view: View, caption: str, label: str, notes: Sequence[str] = ()) -> str:
+    """A float around a tabular, with notes below it. The caption, label and notes are LaTeX already."""
     return FLOAT.format(
         float="table*" if view.wide else "table",
         caption=caption,
         label=label,
-        tabular=tabular,
+        tabular=content,
         notes="".join(f"\\par{{\\footnotesize\\raggedright {note}\\par}}\n" for note in notes),
     )
 
 
-def _comments(lines: Sequence[str]) -> str:
+def comments(lines: Sequence[str]) -> str:
+    """Lines of text as comments of a LaTeX file."""
     return "".join(f"% {' '.join(line.split())}\n" for line in lines)
 
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _plain(lines: Sequence[Mapping[str, str | Number]]) -> list[dict[str, str]]:
+def plain_cells(lines: Sequence[Mapping[str, str | Number]]) -> list[dict[str, str]]:
     """Cells in which numbers are ``\\textbf{72.40}`` with a smaller ± behind them, and their marks raised."""
     longest: dict[str, str] = {}  # marks of each column: all take as much room, so that digits stand below digits
     for line in lines:
@@ -171,7 +174,7 @@ def _raised(number: Number) -> str:
 def _siunitx(lines: Sequence[Mapping[str, str | Number]]) -> str:
     """A tabular whose means stand in S columns, aligned at the point; ± and marks have a column behind each."""
     if not lines:
-        return _tabular([])
+        return tabular([])
     columns, headers, body = [], [], [[] for _ in lines]  # type: list[str], list[str], list[list[str]]
     for name in lines[0]:
         numbers = [line[name] for line in lines if isinstance(line[name], Number)]
@@ -212,7 +215,7 @@ def _row_start(cells: Sequence[str]) -> list[str]:
     return [f"{{}}{cells[0]}" if cells[0][:1] in OPENERS and cells[0] else cells[0], *cells[1:]]
 
 
-def _tabular(rows: Sequence[Mapping[str, str]]) -> str:
+def tabular(rows: Sequence[Mapping[str, str]]) -> str:
     """A tabular of cells that are LaTeX already."""
     if not rows:
         return "(no rows)\n"

@@ -31,19 +31,19 @@ def markdown(report: Report) -> str:
 
 
 def _section(table: Table, view: View) -> str:
-    parts = [f"## {title(table)}\n", _grid(main_rows(table, view))]
+    parts = [f"## {title(table)}\n", grid(main_rows(table, view))]
     if view.per_seed:
-        parts += [f"{ABOUT_SEEDS}\n", _grid(seed_rows(table, view))]
+        parts += [f"{ABOUT_SEEDS}\n", grid(seed_rows(table, view))]
     if failures := [f"- {row.name} failed: {row.failure}" for row in table.rows if row.failure]:
         parts.append("\n".join(failures) + "\n")
     if notes := mark_notes(table):
         parts.append("\n".join(f"- {note}" for note in notes) + "\n")
     if table.baseline:
         lines = difference_rows(table, digits=view.precision)
-        parts += [f"{about_differences(table)}\n", *([_grid(lines)] if lines else [])]
+        parts += [f"{about_differences(table)}\n", *([grid(lines)] if lines else [])]
     if verdicts := published_rows(table):
         parts.append(f"{ABOUT_PUBLISHED}\n")
-        parts.append(_grid(verdicts))
+        parts.append(grid(verdicts))
     parts.append("\n".join(f"- {line}" for line in conditions(table, view)) + "\n")
     return "\n".join(parts)
 
@@ -281,7 +281,7 @@ def _about_equivalence(table: Table) -> str:
     )
 
 
-def _grid(rows: Sequence[Mapping[str, str]]) -> str:
+def grid(rows: Sequence[Mapping[str, str]]) -> str:
     if not rows:
         return "(no rows)\n"
     safe = [{name: value.replace("|", "\\|") for name, value in row.items()} for row in rows]

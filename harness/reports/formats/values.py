@@ -156,17 +156,17 @@ def csv(report: Report) -> str:
 
 def to_json(report: Report) -> str:
     """Every table with its rows, cells, conditions and plan; infinite and missing numbers as null."""
-    return json.dumps(_plain({"tables": report.tables}), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(plain({"tables": report.tables}), indent=2, ensure_ascii=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return _plain(value.model_dump(mode="json"))
+        return plain(value.model_dump(mode="json"))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         printed = (field for field in dataclasses.fields(value) if field.metadata.get("printed", True))
-        return {field.name: _plain(getattr(value, field.name)) for field in printed}
+        return {field.name: plain(getattr(value, field.name)) for field in printed}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
