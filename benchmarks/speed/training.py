@@ -49,13 +49,18 @@ def build(backbone: str) -> ClassifierNetwork:
 
 
 def bare_step(
-    backbone: str, hardware: Hardware, channels_last: bool = True, fused: bool = True, compiled: bool = False
+    backbone: str,
+    hardware: Hardware,
+    channels_last: bool = True,
+    fused: bool = True,
+    compiled: bool = False,
+    batch: int = BATCH,
 ) -> Callable[[], None]:
     """A training step written by hand, on a batch that lies ready on the device."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network = build(backbone).to(hardware.device, memory_format=layout)
-    images = torch.randn(BATCH, 3, SIZE, SIZE, device=hardware.device).contiguous(memory_format=layout)
-    labels = torch.randint(0, N_CLASSES, (BATCH,), device=hardware.device)
+    images = torch.randn(batch, 3, SIZE, SIZE, device=hardware.device).contiguous(memory_format=layout)
+    labels = torch.randint(0, N_CLASSES, (batch,), device=hardware.device)
     optimiser = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9, weight_decay=5e-4, fused=fused)
     forward: Callable[..., tuple[torch.Tensor, torch.Tensor]] = torch.compile(network) if compiled else network
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from harness.hardware.memory import tune_allocator
+from harness.hardware.threads import share_processor
 
 if TYPE_CHECKING:
     from harness.hardware.hardware import Hardware
@@ -23,6 +24,7 @@ def prepare_process(hardware: Hardware, image_size: int = 32) -> None:
 
     tune_allocator(keep_largest=image_size <= 64)
     torch.set_num_threads(hardware.threads)
+    share_processor(hardware.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat its sums
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
