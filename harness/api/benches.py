@@ -42,6 +42,7 @@ def run_bench(
     output: str | Path = "runs",
     data_root: str | Path | None = None,
     executor: str = "local",
+    at_once: int | str = 1,
     progress: bool = True,
     **settings: Any,
 ) -> Results:
@@ -56,6 +57,7 @@ def run_bench(
         output: the run folder; what it holds already is not done again.
         data_root: the folder of prepared datasets. None: $HARNESS_DATA, else the user's own.
         executor: local, inline or ray.
+        at_once: how many stages run side by side, or "auto".
         progress: whether bars and lines go to standard error.
         settings: flags of ``harness bench`` by name: seeds, shots, way, episodes, baseline, budget, set, …
     Raises:
@@ -74,7 +76,7 @@ def run_bench(
     catalogue, folder = Catalogue.discover(), Path(output)
     root = chosen_root(Path(data_root) if data_root is not None else None)
     with Display(catalogue) if progress else nullcontext(lambda event: None) as observe:
-        workers = make_executor(executor, catalogue)
+        workers = make_executor(executor, catalogue, at_once)
         try:
             record = bench(chosen, catalogue, workers, folder, root, observe)
         finally:

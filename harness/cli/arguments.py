@@ -11,6 +11,17 @@ import typer
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of prepared datasets. Default: $HARNESS_DATA, else your own.")
 ]
+Executor = Annotated[
+    str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.", rich_help_panel="Machine")
+]
+AtOnce = Annotated[
+    str,
+    typer.Option(
+        "--at-once",
+        help="Stages side by side on this machine, or on a GPU of the cluster; auto: as there is room.",
+        rich_help_panel="Machine",
+    ),
+]
 Output = Annotated[Path, typer.Option("--output", help="Folder for run records.")]
 Runs = Annotated[Path, typer.Argument(help="A run folder, as made by harness bench --output.")]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import DataRoot, Output, data_root
+from harness.cli.arguments import AtOnce, DataRoot, Executor, Output, data_root
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
 
@@ -17,7 +17,8 @@ def bench(
     plan: Annotated[Path | None, typer.Argument(help="A bench plan (TOML). Flags override what it says.")] = None,
     *,
     changes: dict[str, Any],
-    executor: Annotated[str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.")] = "local",
+    executor: Executor = "local",
+    at_once: AtOnce = "1",
     published: Annotated[
         bool, typer.Option("--published", help="Add published numbers, with a verdict a row.")
     ] = False,
@@ -40,7 +41,7 @@ def bench(
     catalogue = Catalogue.discover()
     chosen = load_plan(plan, changes)
     with Display(catalogue) as display:
-        workers = make_executor(executor, catalogue)
+        workers = make_executor(executor, catalogue, at_once)
         try:
             record = run(chosen, catalogue, workers, output, data_root(root), display)
         finally:

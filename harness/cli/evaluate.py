@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import DataRoot, Runs, data_root
+from harness.cli.arguments import AtOnce, DataRoot, Executor, Runs, data_root
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
 
@@ -39,7 +39,8 @@ def evaluate(
     runs: Runs = Path("runs"),
     *,
     changes: dict[str, Any],
-    executor: Annotated[str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.")] = "local",
+    executor: Executor = "local",
+    at_once: AtOnce = "1",
     bench: Annotated[str, typer.Option(help="ID of the bench whose stages are scored, or 'last'.")] = "last",
     root: DataRoot = None,
 ) -> int:
@@ -64,7 +65,7 @@ def evaluate(
     plan = validated({**recorded, **changes})
     catalogue = Catalogue.discover()
     with Display(catalogue) as display:
-        workers = make_executor(executor, catalogue)
+        workers = make_executor(executor, catalogue, at_once)
         try:
             record = run(plan, catalogue, workers, runs, data_root(root), display, earlier)
         finally:

@@ -25,7 +25,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "What is compared": ("methods", "floors", "dataset", "preset", "backbone", "weights", "rows"),
     "Training": ("seeds", "budget", "set", "sweep", "augment", "train_on"),
     "Episodes": ("shots", "way", "varied", "queries", "episodes", "episode_seed", "test_dataset", "score_on"),
-    "Scoring": ("classifier", "transform", "views", "embed"),
+    "Scoring": ("classifier", "transform", "views", "embed", "predictions"),
     "Differences": ("baseline", "equivalent"),
     "Images of your own": ("image_size", "split", "split_seed", "skip_damaged"),
     "Machine": ("device", "devices", "precision", "threads"),

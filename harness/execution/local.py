@@ -1,4 +1,8 @@
-"""A process a stage on this machine: its peak memory is its own, and its death is a failed row, not a lost bench."""
+"""A process a stage on this machine: its peak memory is its own, and its death is a failed row, not a lost bench.
+
+Several stages may run side by side. Each has its share of the cores as threads, so that its numbers are those of
+another bench with as many threads a stage.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,17 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.common.errors import CannotWrite, one_line
+from harness.common.errors import CannotWrite, HarnessError, one_line
 from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobStarted, RanksNeeded
 from harness.execution.lifeline import end_worker_with_bench, start_server
 from harness.execution.main_module import hidden_main_module
+from harness.hardware.sharing import room_at_once
+from harness.hardware.threads import n_cores
 from harness.runs import StageFolder
 
 if TYPE_CHECKING:
@@ -31,31 +38,62 @@ EXIT_SECONDS = 10  # for a process to end after it has closed its line
 
 
 class LocalExecutor:
-    """Runs each job in fresh processes, forked from a server that has torch loaded, so that they start at once."""
+    """Runs each job in fresh processes, forked from a server that has torch loaded, so that they start at once.
 
-    def __init__(self) -> None:
+    Args:
+        at_once: how many stages run side by side; None: as many as cores and memory are enough for.
+    """
+
+    def __init__(self, at_once: int | None = 1) -> None:
+        self._at_once = at_once
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["harness.execution.preload"])
 
     def check(self, machine: HardwareRequest) -> None:
         machine.check()
+        if machine.devices > 1 and self._at_once != 1:
+            raise HarnessError("--devices above 1 trains one stage at a time: drop --at-once")
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
-        while (job := ready()) is not None:
-            emit(job, JobStarted())
-            yield job, self.run_one(job, partial(emit, job))
+        running: dict[StageJob, JobProcesses] = {}
+        try:
+            while True:
+                self._start_jobs(running, ready, emit)
+                if not running:
+                    return
+                by_pipe: dict[Any, StageJob] = {}
+                for job, processes in running.items():
+                    by_pipe.update(dict.fromkeys(processes.pipes, job))
+                for pipe in multiprocessing.connection.wait(list(by_pipe)):
+                    job = by_pipe[pipe]
+                    if job in running and (outcome := running[job].hear(pipe, partial(emit, job))) is not None:
+                        _end(running.pop(job), job, outcome)
+                        yield job, outcome
+        finally:
+            for processes in running.values():
+                processes.stop()
 
     def run_one(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
         """What became of ``job``; what it has to say meanwhile goes to ``emit``."""
-        processes = JobProcesses(self._context, job)
-        try:
-            outcome = processes.first_outcome(emit)
-        finally:
-            processes.stop()
-        if isinstance(outcome, StageFailure) and not processes.worker_reported:
-            with contextlib.suppress(CannotWrite):
-                StageFolder(job.folder).save_failure(outcome.details or outcome.error)
+        jobs = iter([job])
+        [(_, outcome)] = self.run(lambda: next(jobs, None), lambda _, event: emit(event))
         return outcome
+
+    def _start_jobs(self, running: dict[StageJob, JobProcesses], ready: Ready, emit: Emit) -> None:
+        """Start jobs until as many run as may, or none is ready."""
+        while (not running or len(running) < self._room(next(iter(running)))) and (job := ready()) is not None:
+            emit(job, JobStarted())
+            threads = job.machine.threads
+            if threads is None and (n_jobs := self._room(job)) > 1:
+                threads = max(1, n_cores() // n_jobs)
+            shared = replace(job, machine=replace(job.machine, threads=threads))
+            running[job] = JobProcesses(self._context, shared)
+
+    def _room(self, job: StageJob) -> int:
+        """How many such jobs run side by side."""
+        if self._at_once is None:
+            self._at_once = room_at_once(job.machine)
+        return self._at_once
 
     def close(self) -> None:
         """The fork server ends with this process."""
@@ -66,26 +104,34 @@ class JobProcesses:
 
     def __init__(self, context: ForkServerContext, job: StageJob) -> None:
         self._context = context
-        self._job = job
+        self._job = job  # with the threads that it is to use
         self._processes: dict[Connection, ForkServerProcess] = {}  # by the pipe that each still speaks through
         self._started: list[ForkServerProcess] = []
         self._worker = self._start(_work, job)
         self.worker_reported = False  # the worker gave the outcome itself, and so has written its failure down
 
-    def first_outcome(self, emit: Callable[[Any], None]) -> StageResult | StageFailure:
-        """What the first process to end with an outcome says of the job: where one of them fails, the others do."""
-        while True:
-            message, process = self._next_message()
-            if isinstance(message, RanksNeeded):
-                for rank in range(1, self._job.machine.devices):
-                    self._start(_join_training, self._job, rank, message.port)
-            elif isinstance(message, (StageResult, StageFailure)):
-                self.worker_reported = process is self._worker
-                return message
-            elif message is not None:
-                emit(message)
-            elif process is self._worker or process.exitcode:
-                return StageFailure(self._job.key, _describe_death(process.exitcode, process is self._worker))
+    @property
+    def pipes(self) -> list[Connection]:
+        """Those that a process still speaks through."""
+        return list(self._processes)
+
+    def hear(self, pipe: Any, emit: Callable[[Any], None]) -> StageResult | StageFailure | None:
+        """What is said next through a pipe: the job's outcome, or None where it goes on.
+
+        The first process to end with an outcome decides: where one of them fails, the others do.
+        """
+        message, process = self._next_message(pipe)
+        if isinstance(message, RanksNeeded):
+            for rank in range(1, self._job.machine.devices):
+                self._start(_join_training, self._job, rank, message.port)
+        elif isinstance(message, (StageResult, StageFailure)):
+            self.worker_reported = process is self._worker
+            return message
+        elif message is not None:
+            emit(message)
+        elif process is self._worker or process.exitcode:
+            return StageFailure(self._job.key, _describe_death(process.exitcode, process is self._worker))
+        return None
 
     def stop(self) -> None:
         """End all processes; only a worker that has given its outcome ends by itself."""
@@ -106,16 +152,22 @@ class JobProcesses:
         self._started.append(process)
         return process
 
-    def _next_message(self) -> tuple[Any, ForkServerProcess]:
+    def _next_message(self, connection: Connection) -> tuple[Any, ForkServerProcess]:
         """What a process says next, and which; None as its last message once it has closed its pipe."""
-        connection = multiprocessing.connection.wait(list(self._processes))[-1]
-        assert isinstance(connection, multiprocessing.connection.Connection)
         try:
             return connection.recv(), self._processes[connection]
         except EOFError:
             process = self._processes.pop(connection)
             process.join(EXIT_SECONDS)
             return None, process
+
+
+def _end(processes: JobProcesses, job: StageJob, outcome: StageResult | StageFailure) -> None:
+    """End the processes of a job, and keep why it failed where its worker could not."""
+    processes.stop()
+    if isinstance(outcome, StageFailure) and not processes.worker_reported:
+        with contextlib.suppress(CannotWrite):
+            StageFolder(job.folder).save_failure(outcome.details or outcome.error)
 
 
 def _work(job: StageJob, sender: Connection) -> None:

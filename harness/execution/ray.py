@@ -34,11 +34,14 @@ SHARED = "the run folder must lie where all nodes see it"
 class RayExecutor:
     """Runs jobs on the cluster of ``RAY_ADDRESS``, else on one that it starts on this machine and ends when closed.
 
+    Args:
+        at_once: how many stages share a GPU.
     Raises:
         HarnessError: Ray is not installed, or there is no cluster at ``RAY_ADDRESS``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = 1) -> None:
+        self._a_gpu = at_once
         if importlib.util.find_spec("ray") is None:
             raise HarnessError("--executor ray needs Ray: pip install 'fsl-harness[ray]'")
         address = os.environ.get("RAY_ADDRESS") or "local"  # left to itself, Ray would join another bench's cluster
@@ -67,7 +70,9 @@ class RayExecutor:
         for what, count in self._needs(machine).items():
             most = max((node["Resources"].get(what, 0) for node in self._ray.nodes() if node["Alive"]), default=0)
             if count > most:
-                return f"a job needs {count} {what}(s) on one node, and no node of the cluster has more than {most:.0f}"
+                return (
+                    f"a job needs {count:g} {what}(s) on one node, and no node of the cluster has more than {most:.0f}"
+                )
         return ""
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
@@ -115,14 +120,15 @@ class RayExecutor:
         """End the tasks that still run; leave the cluster."""
         self._ray.shutdown()
 
-    def _needs(self, machine: HardwareRequest) -> dict[str, int]:
+    def _needs(self, machine: HardwareRequest) -> dict[str, float]:
         """What a job takes of a node. A thread a job, unless more are asked for, so that a processor runs many jobs."""
         on_gpu = machine.device == "cuda" or (machine.device == "auto" and "GPU" in self._ray.cluster_resources())
-        return {"CPU": machine.threads or 1, "GPU": machine.devices if on_gpu else 0}
+        gpus = machine.devices if machine.devices > 1 else 1 / self._a_gpu
+        return {"CPU": machine.threads or 1, "GPU": gpus if on_gpu else 0}
 
     def _submit(self, job: StageJob) -> Any:
         needs = self._needs(job.machine)
-        there = replace(job, machine=replace(job.machine, threads=needs["CPU"]))
+        there = replace(job, machine=replace(job.machine, threads=int(needs["CPU"])))
         task = self._ray.remote(max_calls=1, max_retries=0)(_work)
         task = task.options(name=job.name, num_cpus=needs["CPU"], num_gpus=needs["GPU"])
         return task.remote(there, os.getcwd(), self._events)

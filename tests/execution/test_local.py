@@ -12,6 +12,9 @@ import pytest
 
 from harness.common.errors import HarnessError, UnknownName
 from harness.execution.factory import make_executor
+from harness.hardware.request import HardwareRequest
+from harness.hardware.sharing import STAGE_BYTES, free_memory, room_at_once
+from harness.hardware.threads import n_cores
 
 FLAGS = shlex.split(
     "--no-floors --budget images=3200 --episodes 50 --queries 5 --device cpu --precision 32 --threads 1"
@@ -63,6 +66,76 @@ def test_a_batch_that_does_not_divide_is_a_failed_row(tmp_path):
     result = run(tmp_path, *RFS, "--devices", "2", "--set", "rfs.batch_size=33")
     assert result.returncode == 1
     assert "batches of 33 images cannot be divided over 2 processes" in result.stdout
+
+
+def test_stages_side_by_side_give_the_bytes_of_one_after_the_other(tmp_path):
+    flags = ["--methods", "rfs", "--rows", "rfs/simple", "--seeds", "0-1", "--budget", "640"]
+    alone, together = run(tmp_path / "alone", *flags), run(tmp_path / "together", *flags, "--at-once", "2")
+    assert alone.returncode == together.returncode == 0, together.stderr
+    weights = {
+        path.relative_to(tmp_path / "alone"): path.read_bytes()
+        for path in (tmp_path / "alone").glob("stages/*/*/weights.safetensors")
+    }
+    assert len(weights) == 2
+    assert weights == {path: (tmp_path / "together" / path).read_bytes() for path in weights}
+    assert accuracies(tmp_path / "together") == accuracies(tmp_path / "alone")
+
+
+def test_stages_side_by_side_share_the_cores_and_run_at_the_same_time(tmp_path, catalogue):
+    """Both are under way before one of them is done; each has its share of the cores as threads."""
+    from harness.bench.bench import bench
+    from harness.bench.plan import validated
+    from harness.cli.arguments import data_root
+    from harness.execution.events import JobDone, JobStarted
+    from harness.runs import StageFolder
+
+    under_way, most = 0, 0
+
+    def observe(event):
+        nonlocal under_way, most
+        step = getattr(event, "event", None)
+        under_way += isinstance(step, JobStarted) - isinstance(step, JobDone)
+        most = max(most, under_way)
+
+    plan = validated({"methods": ["rfs"], "seeds": [0, 1, 2], "rows": ["rfs/simple"], "budget": 640, "episodes": 10})
+    n_jobs = max(2, n_cores())
+    record = bench(plan, catalogue, make_executor("local", catalogue, n_jobs), tmp_path, data_root(None), observe)
+    assert most == min(n_jobs, 3)
+    for stage in record.tables[0].stages:
+        assert StageFolder(tmp_path / stage.folder).trained.conditions["threads"] == str(max(1, n_cores() // n_jobs))
+
+
+def test_one_stage_that_dies_takes_no_other_with_it(tmp_path):
+    result = run(tmp_path, "--methods", "rfs", "--seeds", "0-1", "--at-once", "2", "--set", "rfs.learning_rate=1e30")
+    assert result.returncode == 1
+    assert result.stdout.count("the loss is not finite") >= 1
+    fine = run(tmp_path, *RFS, "--seeds", "0-1", "--at-once", "2", "--budget", "640")
+    assert fine.returncode == 0, fine.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "at_once", "message"),
+    [
+        ("local", "two", "--at-once 'two': a number of stages"),
+        ("local", "0", "1 or more, or auto"),
+        ("inline", "2", "use --executor local"),
+        ("ray", "auto", "drop --at-once auto"),
+    ],
+)
+def test_a_wrong_number_of_stages_is_told(catalogue, name, at_once, message):
+    with pytest.raises(HarnessError, match=message):
+        make_executor(name, catalogue, at_once)
+
+
+def test_several_processes_a_stage_and_several_stages_are_too_many(catalogue):
+    with pytest.raises(HarnessError, match="drop --at-once"):
+        make_executor("local", catalogue, "2").check(HardwareRequest("cpu", "32", 1, devices=2))
+
+
+def test_room_is_what_cores_and_memory_are_enough_for():
+    assert room_at_once(HardwareRequest("cpu", threads=10**6)) == 1
+    assert room_at_once(HardwareRequest("cpu", threads=1)) == max(1, min(n_cores(), int(free_memory() // STAGE_BYTES)))
+    assert room_at_once(HardwareRequest("cpu", devices=2)) == 1
 
 
 def test_an_unknown_executor_is_told(catalogue):
