@@ -156,16 +156,12 @@ def _without_test(table: Table) -> str:
         return "No row is whole, so nothing can be said."
     if len(rows) == 1:
         return f"{rows[0].name} is the only row, so there is nothing to compare it with."
-    if all(spec.varied for spec in table.specs):
-        why = "episodes whose way and shot are drawn have no open ones to test on"
-    else:
-        why = "the rows have no two open episodes in common"
     best = {
         spec: max((row for row in rows if spec in row.cells), key=lambda row: row.cells[spec].intervals["closed"].mean)
         for spec in table.specs
     }
     highest = "; ".join(f"{row.name} has the highest mean in {spec}" for spec, row in best.items())
-    return f"{highest}; nothing is proved, since {why}."
+    return f"{highest}; nothing is proved, since the rows have no two open episodes in common."
 
 
 def about(found: Sequence[Lead]) -> str:
