@@ -22,19 +22,38 @@ HARDWARE = choose_hardware("cpu", "32", 1)
 CONV4 = next(spec for spec in SPECS if spec.name == "conv4")
 
 
+def conv4():
+    return CONV4.build(BackboneRequest(16))
+
+
 class Fitted:
     """A learner after ``epochs`` of one step, episodes of 4 classes with 2 + 3 images each."""
 
-    def __init__(self, method, data, **values):
+    def __init__(self, method, data, backbone=None, **values):
         shape = {"train_way": WAY, "train_shot": SHOT, "train_query": QUERY, "steps_per_epoch": 1}
         self.options = method.options(**{**shape, "schedule": "constant", "learning_rate": 3e-3, **values})
         (stage,) = method.stages(self.options)
-        build = BuildContext(data.spec, data.train.n_classes, self.options, lambda: CONV4.build(BackboneRequest(16)))
+        self._fit(method, stage, data, (), backbone)
+
+    def _fit(self, method, stage, data, parents, backbone=None):
+        build = BuildContext(data.spec, data.train.n_classes, self.options, backbone or conv4)
         with seeded(0, method.name):
             self.learner = stage.build(build)
         self.trainer = Trainer(data.train, data.spec, HARDWARE, seed=1)
-        fit = FitContext(**vars(build), train=data.train, val=None, parents=(), seed=0, trainer=self.trainer)
+        fit = FitContext(**vars(build), train=data.train, val=None, parents=parents, seed=0, trainer=self.trainer)
         stage.fit(fit, self.learner)
+
+
+def fitted_after(method, data, **values):
+    """The stages of a method, each trained after the one before."""
+    stages, parents = [], ()
+    for stage in method.stages(method.options(**values)):
+        fitted = Fitted.__new__(Fitted)
+        fitted.options = method.options(**values)
+        fitted._fit(method, stage, data, parents)
+        stages.append(fitted)
+        parents = (fitted.learner,)
+    return stages
 
 
 def four_classes(data):

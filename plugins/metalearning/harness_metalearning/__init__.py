@@ -7,6 +7,7 @@ from typing import Any
 
 import harness
 from harness_metalearning.anil import ANIL
+from harness_metalearning.leo import LEO
 from harness_metalearning.maml import MAML, MAML_TRANSDUCTIVE
 from harness_metalearning.metaoptnet import METAOPTNET, METAOPTNET_RIDGE
 from harness_metalearning.r2d2 import R2D2
@@ -14,7 +15,7 @@ from harness_metalearning.r2d2 import R2D2
 
 @harness.hookimpl
 def harness_methods() -> Iterable[harness.MethodSpec]:
-    return [MAML, MAML_TRANSDUCTIVE, ANIL, R2D2, METAOPTNET, METAOPTNET_RIDGE]
+    return [MAML, MAML_TRANSDUCTIVE, ANIL, R2D2, METAOPTNET, METAOPTNET_RIDGE, LEO]
 
 
 def load_ridge() -> Any:

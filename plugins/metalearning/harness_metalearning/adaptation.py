@@ -27,13 +27,13 @@ def adapted(
     loss: Callable[[Weights], torch.Tensor],
     weights: Weights,
     steps: int,
-    rate: float,
+    rate: float | torch.Tensor,
     order: Literal["first", "second"],
 ) -> Weights:
     """``weights`` after ``steps`` of gradient descent on ``loss`` at the learning rate ``rate``.
 
     Gradients flow back to ``weights``: through the steps' own gradients too (``second``), or with those as constants
-    (``first``, which needs no graph of them).
+    (``first``, which needs no graph of them). A rate may be a tensor that the weights are broadcast with.
 
     Source: Finn et al. 2017 (MAML), eq. 1 and section 5.2.
     """
@@ -162,8 +162,12 @@ def in_float32(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor)
         return F.linear(features.to(weight.dtype), weight, bias)
 
 
-def fit(context: harness.FitContext, learner: Any) -> None:
-    """The outer loop: the queries' cross-entropy after adaptation, over a meta-batch of episodes a step."""
+def fit(context: harness.FitContext, learner: Any, **parts: Any) -> None:
+    """The outer loop: the queries' cross-entropy after adaptation, over a meta-batch of episodes a step.
+
+    Args:
+        parts: of the recipe.
+    """
 
     def loss(network: Any, batch: harness.Batch) -> dict[str, torch.Tensor]:
         episodes = batch.episodes
@@ -172,4 +176,4 @@ def fit(context: harness.FitContext, learner: Any) -> None:
         logits = network(support, episodes.support_labels, query, episodes.n_way)
         return {"loss": F.cross_entropy(logits.flatten(0, 1), episodes.query_labels.flatten())}
 
-    context.trainer.run(learner, loss, context.options.recipe(batches=context.options.batches()))
+    context.trainer.run(learner, loss, context.options.recipe(batches=context.options.batches(), **parts))
