@@ -57,6 +57,21 @@ def accept(command, words):
         assert context.params is not None
 
 
+def test_the_chinese_readme_has_the_commands_code_and_sections_of_the_english_one():
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    for pattern in (
+        r"^    ((?:harness|python|pip) .*?)(?:\s{2,}#.*|  #.*)?$",
+        r"^(    [a-z]+/)",
+        r"```python\n(.*?)```",
+    ):
+        flags = re.MULTILINE | (re.DOTALL if "```" in pattern else 0)
+        assert re.findall(pattern, chinese, flags) == re.findall(pattern, english, flags)
+    assert [len(level) for level in re.findall(r"^(#+) ", chinese, re.MULTILINE)] == [
+        len(level) for level in re.findall(r"^(#+) ", english, re.MULTILINE)
+    ]
+    assert {*re.findall(r"\]\((docs/[^)]*)\)", chinese)} == {*re.findall(r"\]\((docs/[^)]*)\)", english)}
+
+
 @pytest.mark.skipif(shutil.which("mkdocs") is None, reason="mkdocs is not installed: tox run -e docs")
 def test_the_site_is_built_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
