@@ -15,7 +15,7 @@ from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.methods import MethodSpec, deciding
 from harness.contract.names import MethodReference, OptionName
-from harness.contract.plan import ALL_METHODS, DEFAULT_METHODS, NATIVE, BenchPlan
+from harness.contract.plan import ALL_METHODS, DEFAULT_METHODS, NATIVE, UNTRAINED, BenchPlan
 from harness.contract.presets import find_preset, resolve
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ def _start(
         return None, None
     preset = _shaping(method, name, asked)
     backbone = plan.backbone or preset.backbone
-    return backbone, given.get(label) or preset_weights(preset, backbone, label)
+    start = given.get(label) or preset_weights(preset, backbone, label)
+    return backbone, None if start == UNTRAINED else start
 
 
 def _refuse_where_named(plan: BenchPlan, label: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import HarnessError, UnknownName
-from harness.contract.plan import PRETRAINED
+from harness.contract.plan import PRETRAINED, UNTRAINED
 
 if TYPE_CHECKING:
     from harness.contract.methods import Preset
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def given_weights(text: str | None, labels: Sequence[str]) -> dict[str, str]:
     """Label → weights, of ``FILE``, ``LABEL=FILE`` or several by commas; a FILE alone is for all that have no own.
 
-    What is a file as it stands is that file, whatever signs are in its name.
+    What is a file as it stands is that file, whatever signs are in its name. ``none`` in place of a file: untrained.
 
     Args:
         labels: of the methods with a backbone.
@@ -64,4 +64,4 @@ def _label_and_start(part: str) -> tuple[str | None, str]:
 
 
 def _is_there(start: str) -> bool:
-    return start == PRETRAINED or Path(start).expanduser().is_file()
+    return start in (PRETRAINED, UNTRAINED) or Path(start).expanduser().is_file()

@@ -12,6 +12,7 @@ EMBEDDED_DATASET = "glyphs"
 DEFAULT_METHODS = ("protonet", "rfs", "skd")  # of a bench that names none; all installed ones where none of these is
 ALL_METHODS = "all"
 NATIVE = "native"
+UNTRAINED = "none"  # in place of a file of weights: the backbone's own initialisation, whatever the preset names
 PRETRAINED = "pretrained"  # in place of a file of weights: those that the backbone's library has on this machine
 MOST_EPISODES = 1_000_000  # of each kind: more than any question needs, and their indices fit into memory
 
@@ -50,7 +51,7 @@ class BenchPlan(BaseModel):
     backbone: str | None = Field(None, description="backbone of every method; default: what the preset says")
     weights: str | None = Field(
         None,
-        description="file that backbones start from, or 'pretrained'; LABEL=FILE for one method",
+        description="file that backbones start from, 'pretrained' or 'none'; LABEL=FILE for one method",
     )
     shots: Numbers = Field((1, 5), description="support images a class, k_shot")
     way: Numbers = Field((5,), description="classes an episode, n_way")

@@ -57,6 +57,18 @@ def test_a_presets_weights_are_taken_unless_the_plan_names_others(files, startin
     assert starting(one) == {**floors, "mine": one, "rfs": None}
 
 
+def test_none_switches_the_presets_weights_off_for_one_label(files, starting):
+    one, two, _ = files
+    started = starting(one, weights=f"mine=none,rfs={two}")
+    assert (started["mine"], started["rfs"]) == (None, two)
+
+
+def test_none_alone_switches_weights_off_for_all_that_have_no_own(files, starting):
+    one, two, _ = files
+    started = starting(one, weights=f"rfs={two},none")
+    assert (started["mine"], started["rfs"]) == (None, two)
+
+
 @pytest.mark.parametrize(
     ("plan", "expected"),
     [
