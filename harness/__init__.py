@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.common.randomness import numpy_generator, seeded, torch_generator
     from harness.contract.backbones import BackboneRequest, BackboneSpec
     from harness.contract.batches import Batches, EpisodeLayout, EpisodicBatches, ShuffledBatches, Step
+    from harness.contract.citations import Citation
     from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, Split
     from harness.contract.episodes import Episodes, EpisodeSpec
     from harness.contract.heads import (
@@ -84,6 +85,7 @@ _PLACES = {
     "harness.common.randomness": "numpy_generator seeded torch_generator",
     "harness.contract.backbones": "BackboneRequest BackboneSpec",
     "harness.contract.batches": "Batches EpisodeLayout EpisodicBatches ShuffledBatches Step",
+    "harness.contract.citations": "Citation",
     "harness.contract.data": "Augmentation DataRequest Dataset DatasetSpec Split",
     "harness.contract.episodes": "EpisodeSpec Episodes",
     "harness.contract.heads": "BaseStatistics BatchedClassifier ClassifierSpec FeatureTransform Head TransformSpec",
@@ -129,6 +131,7 @@ __all__ = [
     "BatchedClassifier",
     "Batches",
     "BuildContext",
+    "Citation",
     "ClassList",
     "ClassifierNetwork",
     "ClassifierSpec",

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from harness.common.errors import PluginError, UnknownName, one_line
+from harness.contract.citations import check_citation
 from harness.contract.methods import MethodSpec, Stage
 
 
@@ -15,6 +16,7 @@ def validate(spec: Any) -> None:
     if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9{signs}]*", spec.name):
         named = ", ".join(map(repr, signs[:-1]))
         raise PluginError(f"the name {spec.name!r} may hold letters, digits, {named} and '-' only")
+    check_citation(getattr(spec, "citation", ()))
     if isinstance(spec, MethodSpec):
         _validate_method(spec)
 

@@ -46,5 +46,7 @@ def check(
         if result.details:
             sys.stderr.write(result.details)
         failed += result.problem is not None
+    if not method.citation:
+        typer.echo("hint  it names no paper: with citation=harness.Citation(…), 'harness cite' gives its BibTeX entry")
     typer.echo(f"{name} keeps the contract" if not failed else f"{name} breaks it in {failed} place(s)")
     return 1 if failed else 0

@@ -69,6 +69,12 @@ COMMANDS = (
         ),
     ),
     Command("runs", "runs:app", "List, show, compare, prune, hand on and reproduce runs"),
+    Command(
+        "cite",
+        "cite:cite",
+        "Print the BibTeX of what stands in a table",
+        ("harness cite runs -o paper.bib",),
+    ),
     Command("power", "power:power", "The episodes and seeds that resolve a difference"),
     Command(
         "tune",

@@ -119,7 +119,9 @@ def info(
                 typer.echo(f"    {count:6,}  {class_name}  {known.get(class_name, '')}".rstrip())
     for note in dataset.notes:
         typer.echo(f"  {note}")
-    typer.echo(f"  licence: {spec.licence}\n  cite: {spec.citation}\n  from: {spec.obtain}")
+    from harness.contract.citations import citation_text
+
+    typer.echo(f"  licence: {spec.licence}\n  cite: {citation_text(spec)}\n  from: {spec.obtain}")
     folder = data_root(root) / spec.name
     if spec.prepare is not None and folder.is_dir():
         size = sum(path.stat().st_size for path in folder.iterdir())

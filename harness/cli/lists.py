@@ -143,9 +143,11 @@ def _print_dataset(dataset: DatasetSpec) -> None:
     typer.echo(f"images: {dataset.image_size}x{dataset.image_size}, {dataset.channels} channels")
     for split, (classes, images) in dataset.counts.items():
         typer.echo(f"{split}: {classes} classes, {images:,} images")
-    for label in ("licence", "citation", "obtain"):
-        if getattr(dataset, label):
-            typer.echo(f"{label}: {getattr(dataset, label)}")
+    from harness.contract.citations import citation_text
+
+    for label, text in (("licence", dataset.licence), ("citation", citation_text(dataset)), ("obtain", dataset.obtain)):
+        if text:
+            typer.echo(f"{label}: {text}")
 
 
 def _type(annotation: Any) -> str:

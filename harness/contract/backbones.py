@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from harness.contract.citations import Cited
+
 
 @dataclass(frozen=True)
 class BackboneRequest:
@@ -38,3 +40,4 @@ class BackboneSpec:
     build: Callable[[BackboneRequest], torch.nn.Module]
     takes_argument: bool = False
     pretrained: Callable[[str | None], Path] | None = None  # argument → a file on this machine: --weights pretrained
+    citation: Cited = ()  # how it is cited: harness cite

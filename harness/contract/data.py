@@ -13,6 +13,8 @@ from harness.common.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
+    from harness.contract.citations import Cited
+
 
 SplitName = Literal["train", "val", "test"]
 Strength = Literal["none", "standard", "strong"]  # of what changes training images at random
@@ -89,7 +91,7 @@ class DatasetSpec:
     augmentation: Augmentation = Augmentation()
     counts: Mapping[SplitName, tuple[int, int]] = field(default_factory=dict)  # split → (classes, images)
     licence: str = ""
-    citation: str = ""
+    citation: Cited = ()  # how it is cited: harness cite
     obtain: str = ""  # where people get it
     takes_argument: bool = False  # used as ``name:argument``
     prepare: Callable[..., Path] | None = None  # see harness/datasets/preparing/prepare.py; None: nothing to prepare

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import torch
 
+    from harness.contract.citations import Cited
+
 BaseStatistic = Literal["mean", "class_means", "covariances"]
 
 
@@ -68,6 +70,7 @@ class ClassifierSpec:
     transductive: bool = False  # looks at the query set as a whole
     version: int = 1  # raised by its author when its code changes accuracies
     base_statistics: tuple[BaseStatistic, ...] = ()  # what it wants to know of the base classes
+    citation: Cited = ()  # how it is cited: harness cite
 
 
 @dataclass(frozen=True)

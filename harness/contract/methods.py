@@ -11,6 +11,7 @@ from harness.contract.heads import Head
 if TYPE_CHECKING:
     import torch
 
+    from harness.contract.citations import Cited
     from harness.contract.data import Dataset, DatasetSpec, Split
     from harness.contract.learners import Learner
     from harness.contract.options import MethodOptions
@@ -102,4 +103,5 @@ class MethodSpec:
     stored: bool = False  # its features were made elsewhere, see StoredEmbedder: it runs only where it is asked for
     uses_backbone: bool = True
     needs_weights: bool = False  # learns nothing itself: its backbone must be given weights, by --weights or its preset
+    citation: Cited = ()  # how it is cited: harness cite
     check: Callable[[Any, Dataset], str | None] | None = None  # (options, data without its test split) → what is wrong

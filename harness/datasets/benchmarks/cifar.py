@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.contract.citations import Citation
 from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec
 
 if TYPE_CHECKING:
@@ -67,7 +68,13 @@ CIFAR_FS = DatasetSpec(
     augmentation=AUGMENTATION,
     counts={"train": (64, 38_400), "val": (16, 9_600), "test": (20, 12_000)},
     licence=LICENCE,
-    citation="Bertinetto, Henriques, Torr, Vedaldi: Meta-learning with differentiable closed-form solvers, ICLR 2019",
+    citation=Citation(
+        "bertinetto2019meta",
+        "Bertinetto, Luca and Henriques, João F. and Torr, Philip H. S. and Vedaldi, Andrea",
+        "Meta-learning with differentiable closed-form solvers",
+        2019,
+        "International Conference on Learning Representations",
+    ),
     obtain=(
         "Get cifar100.zip from https://zenodo.org/record/7978538 or cifar-100-python.tar.gz from "
         "https://www.cs.toronto.edu/~kriz/cifar.html, or let --download fetch it."
@@ -85,7 +92,13 @@ FC100 = DatasetSpec(
     augmentation=AUGMENTATION,
     counts={"train": (60, 36_000), "val": (20, 12_000), "test": (20, 12_000)},
     licence=LICENCE,
-    citation="Oreshkin, Rodriguez, Lacoste: TADAM: task dependent adaptive metric, NeurIPS 2018",
+    citation=Citation(
+        "oreshkin2018tadam",
+        "Oreshkin, Boris N. and Rodríguez López, Pau and Lacoste, Alexandre",
+        "TADAM: Task dependent adaptive metric for improved few-shot learning",
+        2018,
+        "Advances in Neural Information Processing Systems",
+    ),
     obtain=(
         "Get fc100.zip from https://zenodo.org/record/7978538 or cifar-100-python.tar.gz from "
         "https://www.cs.toronto.edu/~kriz/cifar.html, or let --download fetch it."

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.contract.citations import Citation
 from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ CUB = DatasetSpec(
     augmentation=Augmentation(crop_padding=8, jitter=0.4, flip=True),
     counts={"train": (100, 5_885), "val": (50, 2_950), "test": (50, 2_953)},
     licence="non-commercial research and education; the photographers keep their rights",
-    citation="Wah, Branson, Welinder, Perona, Belongie: The Caltech-UCSD Birds-200-2011 dataset, 2011",
+    citation=Citation(
+        "wah2011caltech",
+        ("Wah, Catherine and Branson, Steve and Welinder, Peter and Perona, Pietro and Belongie, Serge"),
+        "The Caltech-UCSD Birds-200-2011 Dataset",
+        2011,
+        "California Institute of Technology",
+        "techreport",
+    ),
     obtain=f"Get CUB_200_2011.tgz (1.1 GB) from {ADDRESS}, or let --download fetch it.",
 )

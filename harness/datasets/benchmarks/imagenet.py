@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.contract.citations import Citation
 from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec
 
 if TYPE_CHECKING:
@@ -87,8 +88,20 @@ MINI = DatasetSpec(
     counts={"train": (64, 38_400), "val": (16, 9_600), "test": (20, 12_000)},
     licence=LICENCE,
     citation=(
-        "Vinyals et al.: Matching networks for one shot learning, NeurIPS 2016; split: Ravi and Larochelle: "
-        "Optimization as a model for few-shot learning, ICLR 2017"
+        Citation(
+            "vinyals2016matching",
+            ("Vinyals, Oriol and Blundell, Charles and Lillicrap, Timothy and Kavukcuoglu, Koray and Wierstra, Daan"),
+            "Matching Networks for One Shot Learning",
+            2016,
+            "Advances in Neural Information Processing Systems",
+        ),
+        Citation(
+            "ravi2017optimization",
+            "Ravi, Sachin and Larochelle, Hugo",
+            "Optimization as a Model for Few-Shot Learning",
+            2017,
+            "International Conference on Learning Representations",
+        ),
     ),
     obtain=f"Get mini-imagenet-cache-{{train,validation,test}}.pkl from {ZENODO}, or let --download fetch them.",
 )
@@ -104,7 +117,16 @@ TIERED = DatasetSpec(
     augmentation=AUGMENTATION,
     counts={"train": (351, 448_695), "val": (97, 124_261), "test": (160, 206_209)},
     licence=LICENCE,
-    citation="Ren et al.: Meta-learning for semi-supervised few-shot classification, ICLR 2018",
+    citation=Citation(
+        "ren2018meta",
+        (
+            "Ren, Mengye and Triantafillou, Eleni and Ravi, Sachin and Snell, Jake and Swersky, Kevin "
+            "and Tenenbaum, Joshua B. and Larochelle, Hugo and Zemel, Richard S."
+        ),
+        "Meta-Learning for Semi-Supervised Few-Shot Classification",
+        2018,
+        "International Conference on Learning Representations",
+    ),
     obtain=(
         "Get tiered-imagenet-{train,val,test}_images_png.pkl, …_labels.pkl, -synsets.txt and -class_names.txt "
         f"(12 GB) from {ZENODO}, or let --download fetch them."

@@ -16,6 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.contract.citations import Citation
 from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec
 
 if TYPE_CHECKING:
@@ -66,6 +67,13 @@ OMNIGLOT = DatasetSpec(
     augmentation=Augmentation(crop_padding=2, rotation_keeps_class=False),
     counts={"train": (1028, 20_560), "val": (172, 3_440), "test": (423, 8_460)},
     licence="MIT (https://github.com/brendenlake/omniglot)",
-    citation="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning through program induction, Science 2015",
+    citation=Citation(
+        "lake2015human",
+        "Lake, Brenden M. and Salakhutdinov, Ruslan and Tenenbaum, Joshua B.",
+        "Human-level concept learning through probabilistic program induction",
+        2015,
+        "Science",
+        "article",
+    ),
     obtain=f"Get images_background.zip and images_evaluation.zip from {ADDRESS}, or let --download fetch them.",
 )

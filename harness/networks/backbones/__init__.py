@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.contract.backbones import BackboneRequest, BackboneSpec
+from harness.contract.citations import Citation
 
 if TYPE_CHECKING:
     import torch
@@ -48,9 +49,65 @@ def _timm_weights(argument: str | None) -> Path:
 
 
 SPECS: tuple[BackboneSpec, ...] = (
-    BackboneSpec("conv4", "four 3×3 convolutions of 64 filters, flattened (0.1 M parameters)", _conv4),
-    BackboneSpec("conv4-np", "conv4 without pooling in its last two blocks: maps of S/4 × S/4 (0.1 M)", _conv4_np),
-    BackboneSpec("conv4-gap", "RFS's conv4: no fourth pooling, maps averaged to 64 features (0.1 M)", _conv4_gap),
-    BackboneSpec("resnet12", "ResNet-12 of 64, 160, 320, 640 filters with DropBlock (12.4 M parameters)", _resnet12),
-    BackboneSpec("timm", "any model of the timm library: timm:resnet18", _timm, True, _timm_weights),
+    BackboneSpec(
+        "conv4",
+        "four 3×3 convolutions of 64 filters, flattened (0.1 M parameters)",
+        _conv4,
+        citation=Citation(
+            "vinyals2016matching",
+            ("Vinyals, Oriol and Blundell, Charles and Lillicrap, Timothy and Kavukcuoglu, Koray and Wierstra, Daan"),
+            "Matching Networks for One Shot Learning",
+            2016,
+            "Advances in Neural Information Processing Systems",
+        ),
+    ),
+    BackboneSpec(
+        "conv4-np",
+        "conv4 without pooling in its last two blocks: maps of S/4 × S/4 (0.1 M)",
+        _conv4_np,
+        citation=Citation(
+            "sung2018learning",
+            (
+                "Sung, Flood and Yang, Yongxin and Zhang, Li and Xiang, Tao and Torr, Philip H. S. and "
+                "Hospedales, Timothy M."
+            ),
+            "Learning to Compare: Relation Network for Few-Shot Learning",
+            2018,
+            "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition",
+        ),
+    ),
+    BackboneSpec(
+        "conv4-gap",
+        "RFS's conv4: no fourth pooling, maps averaged to 64 features (0.1 M)",
+        _conv4_gap,
+        citation=Citation(
+            "tian2020rethinking",
+            ("Tian, Yonglong and Wang, Yue and Krishnan, Dilip and Tenenbaum, Joshua B. and Isola, Phillip"),
+            "Rethinking Few-Shot Image Classification: A Good Embedding Is All You Need?",
+            2020,
+            "European Conference on Computer Vision",
+        ),
+    ),
+    BackboneSpec(
+        "resnet12",
+        "ResNet-12 of 64, 160, 320, 640 filters with DropBlock (12.4 M parameters)",
+        _resnet12,
+        citation=Citation(
+            "lee2019meta",
+            "Lee, Kwonjoon and Maji, Subhransu and Ravichandran, Avinash and Soatto, Stefano",
+            "Meta-Learning with Differentiable Convex Optimization",
+            2019,
+            "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition",
+        ),
+    ),
+    BackboneSpec(
+        "timm",
+        "any model of the timm library: timm:resnet18",
+        _timm,
+        True,
+        _timm_weights,
+        Citation(
+            "wightman2019timm", "Wightman, Ross", "PyTorch Image Models", 2019, "doi:10.5281/zenodo.4414861", "misc"
+        ),
+    ),
 )

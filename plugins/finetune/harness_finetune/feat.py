@@ -76,6 +76,13 @@ FEAT = harness.MethodSpec(
     name="feat",
     title="FEAT: cross-entropy on the base classes, then class means adapted to their episode by a transformer",
     paper="arXiv:1812.03664",
+    citation=harness.Citation(
+        "ye2020fewshot",
+        "Ye, Han-Jia and Hu, Hexiang and Zhan, De-Chuan and Sha, Fei",
+        "Few-Shot Learning via Embedding Adaptation with Set-to-Set Functions",
+        2020,
+        "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition",
+    ),
     options=FeatOptions,
     stages=stages,
     head=None,

@@ -92,6 +92,13 @@ META_BASELINE = harness.MethodSpec(
     name="meta-baseline",
     title="Meta-Baseline: cross-entropy on the base classes, then episodes of cosines to class means",
     paper="arXiv:2003.04390",
+    citation=harness.Citation(
+        "chen2021meta",
+        "Chen, Yinbo and Liu, Zhuang and Xu, Huijuan and Darrell, Trevor and Wang, Xiaolong",
+        "Meta-Baseline: Exploring Simple Meta-Learning for Few-Shot Learning",
+        2021,
+        "Proceedings of the IEEE/CVF International Conference on Computer Vision",
+    ),
     options=MetaBaselineOptions,
     stages=stages,
     head=harness.Head("cosine"),

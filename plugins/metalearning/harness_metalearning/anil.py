@@ -27,6 +27,13 @@ ANIL = harness.MethodSpec(
     name="anil",
     title="ANIL: the head alone adapts to an episode by a few steps of gradient descent",
     paper="arXiv:1909.09157",
+    citation=harness.Citation(
+        "raghu2020rapid",
+        "Raghu, Aniruddh and Raghu, Maithra and Bengio, Samy and Vinyals, Oriol",
+        "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML",
+        2020,
+        "International Conference on Learning Representations",
+    ),
     options=MamlOptions,
     stages=stages,
     head=None,

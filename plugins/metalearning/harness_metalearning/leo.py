@@ -112,6 +112,14 @@ LEO = harness.MethodSpec(
     name="leo",
     title="LEO: class weights decoded from a latent code that adapts to an episode, on frozen features",
     paper="arXiv:1807.05960",
+    citation=harness.Citation(
+        "rusu2019meta",
+        "Rusu, Andrei A. and Rao, Dushyant and Sygnowski, Jakub and Vinyals, Oriol and Pascanu, Razvan and "
+        "Osindero, Simon and Hadsell, Raia",
+        "Meta-Learning with Latent Embedding Optimization",
+        2019,
+        "International Conference on Learning Representations",
+    ),
     options=LeoOptions,
     stages=stages,
     head=None,

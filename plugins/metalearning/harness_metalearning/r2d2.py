@@ -53,6 +53,13 @@ R2D2 = harness.MethodSpec(
     name="r2d2",
     title="R2-D2: features for ridge regression in closed form, trained on episodes",
     paper="arXiv:1805.08136",
+    citation=harness.Citation(
+        "bertinetto2019meta",
+        "Bertinetto, Luca and Henriques, João F. and Torr, Philip H. S. and Vedaldi, Andrea",
+        "Meta-learning with differentiable closed-form solvers",
+        2019,
+        "International Conference on Learning Representations",
+    ),
     options=R2d2Options,
     stages=stages,
     head=harness.Head("one-hot-ridge"),

@@ -43,6 +43,13 @@ MATCHING = harness.MethodSpec(
     name="matching",
     title="Matching networks: cosine attention over supports, embedded in their context",
     paper="arXiv:1606.04080",
+    citation=harness.Citation(
+        "vinyals2016matching",
+        ("Vinyals, Oriol and Blundell, Charles and Lillicrap, Timothy and Kavukcuoglu, Koray and Wierstra, Daan"),
+        "Matching Networks for One Shot Learning",
+        2016,
+        "Advances in Neural Information Processing Systems",
+    ),
     options=MatchingOptions,
     stages=stages,
     head=None,

@@ -46,6 +46,16 @@ RELATION = harness.MethodSpec(
     name="relation",
     title="Relation networks: a network compares the maps of a query with those of each class",
     paper="arXiv:1711.06025",
+    citation=harness.Citation(
+        "sung2018learning",
+        (
+            "Sung, Flood and Yang, Yongxin and Zhang, Li and Xiang, Tao and Torr, Philip H. S. and "
+            "Hospedales, Timothy M."
+        ),
+        "Learning to Compare: Relation Network for Few-Shot Learning",
+        2018,
+        "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition",
+    ),
     options=RelationOptions,
     stages=stages,
     head=None,

@@ -55,6 +55,13 @@ SIAMESE = harness.MethodSpec(
     name="siamese",
     title="Siamese networks: weighted L1 distance of pairs, binary cross-entropy",
     paper="",
+    citation=harness.Citation(
+        "koch2015siamese",
+        "Koch, Gregory and Zemel, Richard and Salakhutdinov, Ruslan",
+        "Siamese Neural Networks for One-shot Image Recognition",
+        2015,
+        "ICML Deep Learning Workshop",
+    ),
     options=SiameseOptions,
     stages=stages,
     head=None,

@@ -66,6 +66,13 @@ PROTONET = harness.MethodSpec(
     name="protonet",
     title="Prototypical networks: squared Euclidean distance to class means, trained on episodes",
     paper="arXiv:1703.05175",
+    citation=harness.Citation(
+        "snell2017prototypical",
+        "Snell, Jake and Swersky, Kevin and Zemel, Richard",
+        "Prototypical Networks for Few-shot Learning",
+        2017,
+        "Advances in Neural Information Processing Systems",
+    ),
     options=ProtoNetOptions,
     stages=stages,
     head=harness.Head("nearest-centroid"),

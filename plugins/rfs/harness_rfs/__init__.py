@@ -75,6 +75,13 @@ RFS = harness.MethodSpec(
     name="rfs",
     title="RFS: cross-entropy on the base classes, then born-again distillation",
     paper="arXiv:2003.11539",
+    citation=harness.Citation(
+        "tian2020rethinking",
+        ("Tian, Yonglong and Wang, Yue and Krishnan, Dilip and Tenenbaum, Joshua B. and Isola, Phillip"),
+        "Rethinking Few-Shot Image Classification: A Good Embedding Is All You Need?",
+        2020,
+        "European Conference on Computer Vision",
+    ),
     options=RfsOptions,
     stages=stages,
     head=harness.Head("logistic", transform="l2", views=5),

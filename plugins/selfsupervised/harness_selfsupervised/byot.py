@@ -62,6 +62,13 @@ BYOT = harness.MethodSpec(
     name="byot",
     title="BYOT: classifiers on the backbone's earlier blocks learn from its last",
     paper="arXiv:1905.08094",
+    citation=harness.Citation(
+        "zhang2019your",
+        ("Zhang, Linfeng and Song, Jiebo and Gao, Anni and Chen, Jingwei and Bao, Chenglong and Ma, Kaisheng"),
+        ("Be Your Own Teacher: Improve the Performance of Convolutional Neural Networks via Self Distillation"),
+        2019,
+        "Proceedings of the IEEE/CVF International Conference on Computer Vision",
+    ),
     options=ByotOptions,
     stages=stages,
     head=harness.Head("logistic", transform="l2", views=5),

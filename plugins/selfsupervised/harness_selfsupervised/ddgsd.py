@@ -65,6 +65,13 @@ DDGSD = harness.MethodSpec(
     name="ddgsd",
     title="DDGSD: self-distillation between two distorted versions of each image",
     paper="doi:10.1609/aaai.v33i01.33015565",
+    citation=harness.Citation(
+        "xu2019data",
+        "Xu, Ting-Bing and Liu, Cheng-Lin",
+        "Data-Distortion Guided Self-Distillation for Deep Neural Networks",
+        2019,
+        "Proceedings of the AAAI Conference on Artificial Intelligence",
+    ),
     options=DdgsdOptions,
     stages=stages,
     head=harness.Head("logistic", transform="l2", views=5),

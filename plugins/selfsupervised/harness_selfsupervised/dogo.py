@@ -59,6 +59,13 @@ DOGO = harness.MethodSpec(
     name="dogo",
     title="DoGo: two contrastive networks that distil each other's similarities; no labels",
     paper="arXiv:2104.09866",
+    citation=harness.Citation(
+        "bhat2021distill",
+        "Bhat, Prashant and Arani, Elahe and Zonooz, Bahram",
+        "Distill on the Go: Online Knowledge Distillation in Self-Supervised Learning",
+        2021,
+        "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition Workshops",
+    ),
     options=DogoOptions,
     stages=stages,
     head=harness.Head("logistic", transform="l2"),

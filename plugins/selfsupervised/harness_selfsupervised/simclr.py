@@ -93,6 +93,13 @@ SIMCLR = harness.MethodSpec(
     name="simclr",
     title="SimCLR: two distorted views of an image find each other; no labels",
     paper="arXiv:2002.05709",
+    citation=harness.Citation(
+        "chen2020simple",
+        "Chen, Ting and Kornblith, Simon and Norouzi, Mohammad and Hinton, Geoffrey",
+        "A Simple Framework for Contrastive Learning of Visual Representations",
+        2020,
+        "International Conference on Machine Learning",
+    ),
     options=SimclrOptions,
     stages=stages,
     head=harness.Head("logistic", transform="l2"),
