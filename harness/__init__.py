@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from harness.datasets.preparing.prepare import PrepareRequest, prepare_dataset
     from harness.images.rotations import rotate, rotations4
     from harness.inference.learners import TrainedLearner, classify, load_learner
+    from harness.networks.accuracy import top_accuracies
     from harness.networks.backbones.dropblock import DropBlock, follow_reference, restart_schedules
     from harness.networks.learners import ClassifierNetwork, FeatureNetwork, in_float32
     from harness.networks.losses import distillation
@@ -106,6 +107,7 @@ _PLACES = {
     "harness.datasets.preparing.prepare": "PrepareRequest prepare_dataset",
     "harness.images.rotations": "rotate rotations4",
     "harness.inference.learners": "TrainedLearner classify load_learner",
+    "harness.networks.accuracy": "top_accuracies",
     "harness.networks.backbones.dropblock": "DropBlock follow_reference restart_schedules",
     "harness.networks.learners": "ClassifierNetwork FeatureNetwork in_float32",
     "harness.networks.losses": "distillation",
@@ -209,6 +211,7 @@ __all__ = [
     "rotations4",
     "run_bench",
     "seeded",
+    "top_accuracies",
     "torch_generator",
 ]
 

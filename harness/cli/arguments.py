@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from harness.common.errors import HarnessError
 
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of prepared datasets. Default: $HARNESS_DATA, else your own.")
@@ -23,7 +25,18 @@ AtOnce = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", help="Folder for run records.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say also what is decided for each stage.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and the table alone.")]
 Runs = Annotated[Path, typer.Argument(help="A run folder, as made by harness bench --output.")]
+
+Level = Literal["quiet", "usual", "verbose"]  # of what is said on standard error
+
+
+def level_of(verbose: bool, quiet: bool) -> Level:
+    """What ``-v`` and ``-q`` ask for. HarnessError: both."""
+    if verbose and quiet:
+        raise HarnessError("-v says more and -q less: give one of them")
+    return "verbose" if verbose else "quiet" if quiet else "usual"
 
 
 def data_root(given: Path | None) -> Path:

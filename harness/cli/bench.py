@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import AtOnce, DataRoot, Executor, Output, data_root
+from harness.cli.arguments import AtOnce, DataRoot, Executor, Output, Quiet, Verbose, data_root, level_of
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
 
@@ -24,23 +24,28 @@ def bench(
     ] = False,
     output: Output = Path("runs"),
     root: DataRoot = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> int:
     """Train and score methods on identical splits and episodes, and print a markdown comparison table.
 
     Without arguments: skd, rfs, protonet and two floors, quick preset, on the embedded dataset glyphs. What the
     output folder already holds is not done again; a bench that was killed goes on where it stopped.
     """
-    from harness.bench.bench import bench as run
-    from harness.bench.plan import load_plan
-    from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
-    from harness.execution.factory import make_executor
-    from harness.reports.build import build_report
-    from harness.reports.published import without_numbers
 
-    catalogue = Catalogue.discover()
-    chosen = load_plan(plan, changes)
-    with Display(catalogue) as display:
+    with Display(level=level_of(verbose, quiet)) as display:
+        display.status("loading methods and data")
+        from harness.bench.bench import bench as run
+        from harness.bench.plan import load_plan
+        from harness.catalogue.catalogue import Catalogue
+        from harness.execution.factory import make_executor
+        from harness.reports.build import build_report
+        from harness.reports.published import without_numbers
+
+        catalogue = Catalogue.discover()
+        chosen = load_plan(plan, changes)
+        display.notifying(catalogue)
         workers = make_executor(executor, catalogue, at_once)
         try:
             record = run(chosen, catalogue, workers, output, data_root(root), display)

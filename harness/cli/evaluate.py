@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import AtOnce, DataRoot, Executor, Runs, data_root
+from harness.cli.arguments import AtOnce, DataRoot, Executor, Quiet, Runs, Verbose, data_root, level_of
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
 
@@ -43,6 +43,8 @@ def evaluate(
     at_once: AtOnce = "1",
     bench: Annotated[str, typer.Option(help="ID of the bench whose stages are scored, or 'last'.")] = "last",
     root: DataRoot = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> int:
     """Score the trained stages of a bench again: another classifier, more episodes, other shots. Trains nothing.
 
@@ -64,7 +66,8 @@ def evaluate(
                 recorded.pop(other, None)
     plan = validated({**recorded, **changes})
     catalogue = Catalogue.discover()
-    with Display(catalogue) as display:
+    with Display(catalogue, level_of(verbose, quiet)) as display:
+        display.status("opening the data")
         workers = make_executor(executor, catalogue, at_once)
         try:
             record = run(plan, catalogue, workers, runs, data_root(root), display, earlier)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.arguments import DataRoot, Output, data_root
+from harness.cli.arguments import DataRoot, Output, Quiet, Verbose, data_root, level_of
 from harness.cli.plan_flags import plan_flags
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.names import OptionName
@@ -65,6 +65,8 @@ def tune(
     executor: Annotated[str, typer.Option(help="local (a process a stage), ray (a cluster) or inline.")] = "local",
     output: Output = Path("runs"),
     root: DataRoot = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> int:
     """Search a method's options for the highest accuracy on validation episodes, and print the trials.
 
@@ -80,7 +82,8 @@ def tune(
     catalogue = Catalogue.discover()
     plan = load_plan(None, {"methods": (method,), **changes})
     search = searched(plan, settings or [], stage, search_seed, catalogue)
-    with Display(catalogue) as display:
+    with Display(catalogue, level_of(verbose, quiet), "these trials") as display:
+        display.status("opening the data")
         workers = make_executor(executor, catalogue)
         try:
             result = run(search, trials, catalogue, workers, output, data_root(root), display, at_once)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from harness.contract.results import StageFailure, StageResult
     from harness.evaluation.events import EmbeddingProgress
     from harness.execution.job import StageJob
-    from harness.training.events import EpochDone, TrainingProgress
+    from harness.training.events import EpochDone, TrainingProgress, TrainingStarted
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,12 +18,31 @@ class JobEvent:
     """Something of one job: the events below."""
 
     job: StageJob
-    event: JobStarted | TrainingProgress | EmbeddingProgress | EpochDone | OptionsRead | Note | JobDone
+    event: (
+        JobStarted
+        | WorkStarted
+        | TrainingStarted
+        | TrainingProgress
+        | EpochDone
+        | EmbeddingProgress
+        | OptionsRead
+        | Note
+        | JobDone
+    )
 
 
 @dataclass(frozen=True)
 class JobStarted:
     """A stage is about to be trained or scored."""
+
+
+@dataclass(frozen=True)
+class WorkStarted:
+    """The worker of a stage knows what it works with; nothing is trained yet."""
+
+    work: Literal["train", "score"]
+    host: str
+    conditions: Mapping[str, str]  # device, precision, threads, versions
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from harness.contract.methods import BuildContext, FitContext
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.evaluation.events import EmbeddingProgress
 from harness.execution.events import Note, OptionsRead, RanksNeeded
+from harness.execution.journal import Journal, trained_record
 from harness.execution.method import MethodAtWork
 from harness.runs import StageFolder
-from harness.runs.records import TrainedRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
@@ -43,15 +43,17 @@ def run_job(job: StageJob, catalogue: Catalogue, emit: Emit) -> StageResult | St
     except CannotWrite as error:
         return StageFailure(job.key, str(error), unwritable=True)
     with lock:
+        work = Work(job, catalogue, emit)
         try:
             folder.remove_unfinished()
-            result = Work(job, catalogue, emit).run()
+            result = work.run()
             folder.forget_failure()
             return result
         except CannotWrite as error:
             return StageFailure(job.key, str(error), traceback.format_exc(), unwritable=True)
         except (Exception, SystemExit) as error:
             details = traceback.format_exc()
+            work.journal.failed(one_line(error))
             with suppress(CannotWrite):
                 folder.save_failure(details)
             return StageFailure(job.key, one_line(error), details)
@@ -77,6 +79,10 @@ class Work:
         return StageFolder(self.job.folder)
 
     @cached_property
+    def journal(self) -> Journal:
+        return Journal(self.job, self.folder, self.emit)
+
+    @cached_property
     def dataset(self) -> Dataset:
         return self.job.source.open(self.catalogue)
 
@@ -99,6 +105,7 @@ class Work:
         if done is not None:
             return done
         was_trained = self.folder.trained is not None
+        self.journal.started("score" if was_trained else "train", self.hardware.describe())
         learner = self.trained_learner()
         missing = {
             key: episode_set
@@ -110,6 +117,7 @@ class Work:
         seconds = time.perf_counter() - started
         for key, score in zip(missing, scores, strict=True):
             self.folder.save_score(key, score, seconds, self.hardware.describe())
+        self.journal.scored(scores, seconds)
         if not was_trained:  # what a learner reads when it predicts counts too
             self.emit(OptionsRead(frozenset(self.method.reads.get(self.job.stage, ()))))
         result = self.folder.result(self.job.key, keys)
@@ -130,7 +138,10 @@ class Work:
             self.folder.save_identity(self.job.identity)
             memory = PeakMemory(self.hardware)
             trainer = self.fit(learner)
-            self.folder.save_trained(learner, self.record(trainer, memory.n_bytes()))
+            conditions, n_classes = self.hardware.describe(), self.n_classes(self.folder)
+            record = trained_record(self.job, trainer, memory.n_bytes(), n_classes, conditions)
+            self.folder.save_trained(learner, record)
+            self.journal.trained(record)
             release_memory()
         else:
             self.folder.load_weights(learner)
@@ -162,10 +173,11 @@ class Work:
             self.hardware,
             seed,
             self.folder.path,
-            self.emit,
+            self.journal.hear if self.rank == 0 else self.emit,
             validate=self.validator(),
             devices=self.job.machine.devices,
         )
+        self.journal.history = lambda: trainer.history
         context = FitContext(
             **vars(self.context(self.job, self.folder)),
             train=train,
@@ -180,21 +192,8 @@ class Work:
         if not trainer.seconds:  # neither the trainer's loop nor a checkpointed one of its own
             trainer.account(seconds=time.perf_counter() - started)
         if self.rank == 0:
-            self.folder.save_metrics(trainer.history)
+            self.journal.save_metrics()
         return trainer
-
-    def record(self, trainer: Trainer | None, peak_memory_bytes: int | None) -> TrainedRecord:
-        """What a training cost, and where it ran. None: unknown, as of a method's own loop that counted nothing."""
-        processes = {"processes": str(self.job.machine.devices)} if trainer else {}
-        return TrainedRecord(
-            label=self.job.label,
-            images_seen=trainer.images_seen or None if trainer else 0,
-            fit_seconds=trainer.seconds if trainer else 0.0,
-            flops=trainer.flops or None if trainer else 0,
-            peak_memory_bytes=peak_memory_bytes if trainer else 0,
-            n_classes=self.n_classes(self.folder),
-            conditions=self.hardware.describe() | processes,
-        )
 
     def parent(self, parent: ParentStage) -> Any:
         """A parent's learner with its trained weights, frozen."""

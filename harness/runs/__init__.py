@@ -3,7 +3,8 @@
 OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
     identity.json          all that decides the weights; the key is its hash
     checkpoint-1.pt        while it trains: the last whole epoch
-    metrics.csv            a line an epoch
+    metrics.csv            a line an epoch, as training goes
+    log.jsonl              what was decided, where, each epoch, and how it ended: harness/runs/log.py
     weights.safetensors    when it is trained, with …
     trained.json           … what it cost, on which device, with which versions
     embeddings/SPLIT.safetensors features of the images that episodes have used, a file a split that was scored

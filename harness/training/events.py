@@ -7,6 +7,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class TrainingStarted:
+    """A phase of a training begins, or goes on from its last checkpoint: one call of the trainer's ``run``."""
+
+    phase: int  # from 1
+    epochs: int | None  # None: unknown, as of a loop of the method's own
+    total_images: int | None  # that this phase shows the network
+    done: int = 0  # epochs in its checkpoint; for a loop of the method's own, its checkpoints
+
+
+@dataclass(frozen=True)
 class TrainingProgress:
     """Where a training is."""
 
@@ -24,3 +34,8 @@ class EpochDone:
 
     epoch: int  # from 1
     metrics: Mapping[str, float]
+    phase: int = 1
+    step: int = 0  # epochs done so far, those of earlier phases included
+    images: int = 0  # seen so far, likewise; 0: not counted
+    seconds: float = 0.0  # of training so far, likewise
+    epochs: int | None = None  # of its phase; None: unknown, as of a loop of the method's own

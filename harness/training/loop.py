@@ -16,13 +16,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from harness.common.errors import HarnessError
 from harness.common.randomness import seeded
 from harness.training.distributed import normalise_over_all_processes, refuse_parts_alone
-from harness.training.events import EpochDone, TrainingProgress
+from harness.training.events import EpochDone, TrainingProgress, TrainingStarted
 from harness.training.finite import refuse_infinite_steps
 from harness.training.state import Best
 from harness.training.steps import (
     Optimisers,
     Turn,
     backward,
+    learning_rates,
     make_optimisers,
     make_schedulers,
     make_turns,
@@ -51,6 +52,7 @@ class Training:
     loss: Loss | Mapping[str, Loss]
     recipe: Recipe
     phase: int
+    _images_before: int = 0  # seen in earlier phases
 
     def run(self) -> None:
         """Train from the last checkpoint to the end, or to where validation no longer improves."""
@@ -59,6 +61,11 @@ class Training:
         optimisers = make_optimisers(network, self.recipe, self.loss)
         best = Best()
         first = self._take_up(optimisers, best)
+        total_images = self.n_steps * self.recipe.step_images
+        self._images_before = self.session.images_seen - min(first * self.epoch_steps, self.n_steps) * (
+            self.recipe.step_images
+        )
+        self.session.report(TrainingStarted(self.phase, self.n_epochs, total_images, first))
         if first < self.n_epochs and not self._is_over(best):
             wrapped, turns = self._prepare(fabric, optimisers, first)
             for epoch in range(first, self.n_epochs):
@@ -144,6 +151,7 @@ class Training:
         totals: dict[str, torch.Tensor] = {}
         recent: list[dict[str, torch.Tensor]] = []  # losses that nobody has looked at
         clock = _Clock()
+        rates = learning_rates(turns)
         with seeded(self.session.seed, "epoch", self.phase, epoch, fabric.global_rank):
             for i, batch in enumerate(stream.batches(epoch, steps)):
                 with refuse_parts_alone(network) if fabric.world_size > 1 and i == 0 else nullcontext():
@@ -161,7 +169,7 @@ class Training:
         seconds = clock.seconds()
         self.session.done.images_seen += n_images
         self.session.done.seconds += seconds
-        return {**metrics, "images_per_second": n_images / seconds}
+        return {**metrics, "images_per_second": n_images / seconds, **rates}
 
     def _step(self, fabric: Fabric, network: Any, turns: list[Turn], batch: Batch) -> dict[str, torch.Tensor]:
         """One step of each optimiser. Returns the losses, detached. A phase's first step also counts its FLOPs."""
@@ -188,7 +196,7 @@ class Training:
                 epoch + 1,
                 self.n_epochs,
                 self.session.images_seen + seen,
-                self.n_steps * self.recipe.step_images,
+                self._images_before + self.n_steps * self.recipe.step_images,
                 seen / clock.seconds(),
                 loss.item(),
             )
@@ -206,7 +214,18 @@ class Training:
             }
             self.session.save(self.phase, state)
         fabric.barrier()
-        self.session.report(EpochDone(epochs, metrics))
+        session = self.session
+        session.report(
+            EpochDone(
+                epochs,
+                metrics,
+                self.phase,
+                len(session.history),
+                session.images_seen,
+                session.seconds,
+                self.n_epochs,
+            )
+        )
 
 
 class _Clock:

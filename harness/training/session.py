@@ -20,7 +20,7 @@ from harness.training.state import Progress
 if TYPE_CHECKING:
     from harness.contract.data import DatasetSpec, Split
     from harness.hardware.hardware import Hardware
-    from harness.training.events import EpochDone, TrainingProgress
+    from harness.training.events import EpochDone, TrainingProgress, TrainingStarted
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Session:
     hardware: Hardware
     seed: int
     folder: Path | None = None  # for checkpoints; None keeps none
-    report: Callable[[TrainingProgress | EpochDone], None] = lambda event: None
+    report: Callable[[TrainingStarted | TrainingProgress | EpochDone], None] = lambda event: None
     validate: Callable[[Any, Selection], float] | None = None  # a network's mean accuracy or loss on validation
     devices: int = 1
     done: Progress = field(default_factory=Progress)

@@ -127,3 +127,11 @@ def named(turn: Turn, losses: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
     """A turn's losses, detached, under the names of metrics.csv: ``critic_loss`` of the turn ``critic``."""
     prefix = f"{turn.name}_" if turn.name else ""
     return {prefix + name: value.detach().float() for name, value in losses.items()}
+
+
+def learning_rates(turns: Iterable[Turn]) -> dict[str, float]:
+    """The learning rate that each turn's next step takes, under the names of metrics.csv: of its first weights."""
+    return {
+        f"{turn.name}_learning_rate" if turn.name else "learning_rate": float(turn.optimisers[0].param_groups[0]["lr"])
+        for turn in turns
+    }

@@ -12,7 +12,7 @@ from torch import nn
 
 from harness.common.errors import HarnessError, PluginError
 from harness.training.checkpoints import check_state
-from harness.training.events import EpochDone, TrainingProgress
+from harness.training.events import EpochDone, TrainingProgress, TrainingStarted
 from harness.training.finite import refuse_infinite
 from harness.training.loop import PROGRESS_EVERY, Training
 from harness.training.session import Session
@@ -29,6 +29,7 @@ class Trainer(Session):
     _phase: int = 0  # how often ``run`` or ``resume`` was called
     _clock: float | None = None  # when time was last counted in a loop of the method's own
     _reported: float = 0.0
+    _kept: tuple[int, float] = (0, 0.0)  # images and seconds at the last checkpoint of such a loop
 
     def frozen(self, network: nn.Module) -> Callable[..., Any]:
         """``network`` as a teacher: in eval mode, on the training device, without gradients, in the same precision."""
@@ -64,6 +65,9 @@ class Trainer(Session):
             raise HarnessError("this stage trains by a loop of its own, in one process: use --devices 1")
         self._phase += 1
         saved = self.load(self._phase)
+        done = sum(row["phase"] == self._phase for row in self.history)
+        self.report(TrainingStarted(self._phase, None, None, done))
+        self._kept = self.images_seen, self.seconds
         self._clock = time.perf_counter()
         return saved["state"] if saved is not None else None
 
@@ -110,7 +114,22 @@ class Trainer(Session):
         refuse_infinite(measured, epoch)
         self.history.append({"phase": self._phase, "epoch": epoch, **measured})
         self.save(self._phase, {"state": state})
-        self.report(EpochDone(epoch, measured))
+        self.report(
+            EpochDone(
+                epoch,
+                self._with_speed(measured),
+                self._phase,
+                len(self.history),
+                self.images_seen,
+                self.seconds,
+            )
+        )
+        self._kept = self.images_seen, self.seconds
+
+    def _with_speed(self, metrics: dict[str, float]) -> dict[str, float]:
+        """``metrics``, and where images were counted since the last checkpoint, how many in a second."""
+        images, seconds = self.images_seen - self._kept[0], self.seconds - self._kept[1]
+        return {"images_per_second": images / seconds, **metrics} if images and seconds > 0 else metrics
 
 
 def _number(value: float | torch.Tensor) -> float:

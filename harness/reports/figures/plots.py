@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from harness.reports.model import Report, Row, Table
 
 ENDINGS = (".png", ".svg", ".pdf")
+# What a history holds beside losses, under these names or with a prefix: that of a head, or of losses that take turns.
+OTHER_METRICS = ("phase", "epoch", "images_per_second", "learning_rate", "val_accuracy", "val_loss", "top1", "top5")
 
 
 def fonts(table: Table) -> Fonts:
@@ -204,7 +206,5 @@ def losses(row: Row) -> list[str]:
     """The names of the losses in a row's history; none where it has a single epoch."""
     if max(map(len, row.history), default=0) < 2:
         return []
-    other = ("phase", "epoch", "images_per_second", "val_accuracy", "val_loss")
-    return [
-        name for name in dict.fromkeys(name for h in row.history for line in h for name in line) if name not in other
-    ]
+    names = dict.fromkeys(name for history in row.history for line in history for name in line)
+    return [name for name in names if not any(name == other or name.endswith(f"_{other}") for other in OTHER_METRICS)]

@@ -40,8 +40,10 @@ def fit(context: harness.FitContext, learner: Any, recipe: harness.Recipe | None
     """
     from torch.nn import functional as F
 
+    from harness import top_accuracies
+
     def loss(network: Any, batch: harness.Batch) -> dict[str, torch.Tensor]:
         _, logits = network(batch.images)
-        return {"loss": F.cross_entropy(logits, batch.labels)}
+        return {"loss": F.cross_entropy(logits, batch.labels), **top_accuracies(logits, batch.labels)}
 
     context.trainer.run(learner, loss, recipe or context.options.recipe())

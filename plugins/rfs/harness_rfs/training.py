@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch.nn import functional as F
 
 import harness
-from harness import Batch, distillation, follow_reference
+from harness import Batch, distillation, follow_reference, top_accuracies
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,8 @@ def simple(context: harness.FitContext, learner: Any) -> None:
 
     def loss(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
         _, logits = network(batch.images)
-        return {"loss": F.cross_entropy(logits, batch.labels, label_smoothing=context.options.label_smoothing)}
+        ce = F.cross_entropy(logits, batch.labels, label_smoothing=context.options.label_smoothing)
+        return {"loss": ce, **top_accuracies(logits, batch.labels)}
 
     context.trainer.run(learner, loss, context.options.recipe())
 
@@ -44,7 +45,8 @@ def distill(context: harness.FitContext, learner: Any) -> None:
         _, teacher_logits = teacher(batch.images)
         ce = F.cross_entropy(logits, batch.labels)
         kd = distillation(logits, teacher_logits, options.temperature)
-        return {"loss": options.ce_weight * ce + options.kd_weight * kd, "ce": ce, "kd": kd}
+        loss = options.ce_weight * ce + options.kd_weight * kd
+        return {"loss": loss, "ce": ce, "kd": kd, **top_accuracies(logits, batch.labels)}
 
     context.trainer.run(learner, loss, options.recipe())
 

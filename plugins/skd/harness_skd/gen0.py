@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import harness
-from harness import Batch, follow_reference
+from harness import Batch, follow_reference, top_accuracies
 from harness_skd.losses import self_supervised
 from harness_skd.transforms import TRANSFORMS
 
@@ -27,7 +27,8 @@ def fit(context: harness.FitContext, learner: Any) -> None:
 
         def cross_entropy(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
             _, logits, _ = network(batch.images)
-            return {"loss": F.cross_entropy(logits, batch.labels, label_smoothing=options.label_smoothing)}
+            ce = F.cross_entropy(logits, batch.labels, label_smoothing=options.label_smoothing)
+            return {"loss": ce, **top_accuracies(logits, batch.labels)}
 
         context.trainer.run(learner, cross_entropy, options.recipe())
         return
@@ -45,6 +46,10 @@ def fit(context: harness.FitContext, learner: Any) -> None:
         ce = F.cross_entropy(logits, labels, label_smoothing=options.label_smoothing)
         which = torch.arange(transform.outputs, device=q.device).repeat_interleave(n)  # (outputs·B,)
         ss = self_supervised(q[-len(which) :], which)
-        return {"loss": ce + options.alpha * ss, "ce": ce, "self_supervised": ss}
+        accuracies = {
+            **top_accuracies(logits, labels),
+            **top_accuracies(q[-len(which) :], which, "self_supervised_"),
+        }
+        return {"loss": ce + options.alpha * ss, "ce": ce, "self_supervised": ss, **accuracies}
 
     context.trainer.run(learner, loss, options.recipe(copies=transform.copies))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import harness
-from harness import Batch, distillation, follow_reference, nt_xent, restart_schedules, rotations4
+from harness import Batch, distillation, follow_reference, nt_xent, restart_schedules, rotations4, top_accuracies
 from harness_skd.losses import twin_distance
 from harness_skd.transforms import TRANSFORMS
 from harness_skd.twins import copied_by, with_twins
@@ -45,7 +45,7 @@ def fit(context: harness.FitContext, learner: Any) -> None:
         _, logits, _ = network(views)
         _, teacher_logits, _ = teacher(batch.images)
         kd = distillation(logits[: len(batch.images)], teacher_logits, options.temperature)
-        return {"loss": kd, "kd": kd}
+        return {"loss": kd, "kd": kd, **top_accuracies(logits[: len(batch.images)], batch.labels)}
 
     def consistent_too(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
         n = len(batch.images)
@@ -57,7 +57,8 @@ def fit(context: harness.FitContext, learner: Any) -> None:
             consistency = twin_distance(logits[:n], logits[twins]) / options.beta_divisor
         else:
             consistency = nt_xent(logits[:n], logits[twins], options.simclr_temperature)
-        return {"loss": kd + options.beta * consistency, "kd": kd, options.consistency: consistency}
+        accuracies = top_accuracies(logits[:n], batch.labels)
+        return {"loss": kd + options.beta * consistency, "kd": kd, options.consistency: consistency, **accuracies}
 
     copies = 4 if options.gen1_forward == "all" else 2 if consistent else 1
     context.trainer.run(learner, consistent_too if consistent else distilled, options.recipe("gen1_", copies=copies))
