@@ -55,5 +55,6 @@ def bench(
     for dataset_name in without_numbers(report) if published else ():
         typer.echo(f"--published: no number is known for any row of {dataset_name}", err=True)
     print_report(report, catalogue.reporter("markdown").render)
-    typer.echo(f"bench {record.id} is kept in {output}: see harness report {output} --help", err=True)
+    if not quiet:
+        typer.echo(f"bench {record.id} is kept in {output}: see harness report {output} --help", err=True)
     return 1 if report.failures else 0

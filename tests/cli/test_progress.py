@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from harness.bench.events import BenchStarted
 from harness.catalogue.catalogue import Catalogue
 from harness.cli.progress import Display
 from harness.common.errors import PluginError
-from harness.execution.events import Note
+from harness.contract.results import StageFailure
+from harness.execution.events import JobDone, JobEvent, JobStarted, Note
 from tests.helpers.plugins import offering
 
 WARNING = "warning: plugin odd-plugin is left out: harness_methods() returned a int: put it into a list"
@@ -50,3 +54,32 @@ def test_a_note_is_told_once(broken, lines):
         for text in ("one", "other", "one"):
             display(Note(text))
     assert lines() == "one other"
+
+
+class Job(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("level", ["quiet", "usual"])
+def test_a_quiet_display_shows_failures_alone(lines, level):
+    job = Job(
+        name="rfs/simple",
+        label="rfs",
+        stage="simple",
+        method="rfs",
+        seed=0,
+        key="k",
+        folder=Path("runs/stages/x"),
+        backbone=None,
+        source=SimpleNamespace(dataset="tiny"),
+        identity=SimpleNamespace(options={}, data=""),
+    )
+    with Display(Catalogue(), level) as display:
+        display.status("loading methods and data")
+        display(BenchStarted([job]))
+        display(JobEvent(job, JobStarted()))
+        display(Note("something"))
+        display(JobEvent(job, JobDone(StageFailure("k", "it broke"), reused=False)))
+    said = lines()
+    assert said.endswith("tiny rfs/simple seed 0: FAILED: it broke (details: runs/stages/x/failure.txt)")
+    assert said.startswith("tiny rfs/simple seed 0: FAILED") == (level == "quiet")
