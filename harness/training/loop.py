@@ -61,12 +61,10 @@ class Training:
         optimisers = make_optimisers(network, self.recipe, self.loss)
         best = Best()
         first = self._take_up(optimisers, best)
-        total_images = self.n_steps * self.recipe.step_images
-        self._images_before = self.session.images_seen - min(first * self.epoch_steps, self.n_steps) * (
-            self.recipe.step_images
-        )
-        self.session.report(TrainingStarted(self.phase, self.n_epochs, total_images, first))
         if first < self.n_epochs and not self._is_over(best):
+            step_images = self.recipe.step_images
+            self._images_before = self.session.images_seen - first * self.epoch_steps * step_images
+            self.session.report(TrainingStarted(self.phase, self.n_epochs, self.n_steps * step_images, first))
             wrapped, turns = self._prepare(fabric, optimisers, first)
             for epoch in range(first, self.n_epochs):
                 network.train()

@@ -29,6 +29,7 @@ class Trainer(Session):
     _phase: int = 0  # how often ``run`` or ``resume`` was called
     _clock: float | None = None  # when time was last counted in a loop of the method's own
     _reported: float = 0.0
+    _begun: bool = False  # whether such a loop has said that it trains
     _kept: tuple[int, float] = (0, 0.0)  # images and seconds at the last checkpoint of such a loop
 
     def frozen(self, network: nn.Module) -> Callable[..., Any]:
@@ -65,8 +66,7 @@ class Trainer(Session):
             raise HarnessError("this stage trains by a loop of its own, in one process: use --devices 1")
         self._phase += 1
         saved = self.load(self._phase)
-        done = sum(row["phase"] == self._phase for row in self.history)
-        self.report(TrainingStarted(self._phase, None, None, done))
+        self._begun = False
         self._kept = self.images_seen, self.seconds
         self._clock = time.perf_counter()
         return saved["state"] if saved is not None else None
@@ -89,6 +89,7 @@ class Trainer(Session):
         now = time.perf_counter()
         if self._clock is None or now - self._reported < PROGRESS_EVERY:
             return
+        self._tell_begun()
         self._reported = now
         seen = self.images_seen
         speed = seen / max(self.seconds + now - self._clock, 1e-9)
@@ -106,6 +107,7 @@ class Trainer(Session):
         if self._clock is None:
             raise PluginError("trainer.checkpoint: call trainer.resume() first, which says where the loop was")
         check_state(state)
+        self._tell_begun()
         now = time.perf_counter()
         self.account(seconds=now - self._clock)
         self._clock = now
@@ -125,6 +127,13 @@ class Trainer(Session):
             )
         )
         self._kept = self.images_seen, self.seconds
+
+    def _tell_begun(self) -> None:
+        """Say once that the loop trains, which not every loop does that resumes."""
+        if not self._begun:
+            self._begun = True
+            done = sum(row["phase"] == self._phase for row in self.history)
+            self.report(TrainingStarted(self._phase, None, None, done))
 
     def _with_speed(self, metrics: dict[str, float]) -> dict[str, float]:
         """``metrics``, and where images were counted since the last checkpoint, how many in a second."""
