@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.common.errors import CannotWrite
 from harness.execution.events import WorkStarted
 from harness.runs.log import StageLog
 from harness.runs.records import TrainedRecord
@@ -106,7 +107,7 @@ class Journal:
         self.log.add("ended", scoring_seconds=round(seconds, 3), seconds=self._seconds())
 
     def failed(self, reason: str) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(CannotWrite):
             if self.history():
                 self.save_metrics()
         self.log.add("failed", reason=reason, seconds=self._seconds())
