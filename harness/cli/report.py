@@ -36,6 +36,13 @@ def report(
     by: Annotated[
         str | None, typer.Option("--by", help="dataset: a leaderboard, a column a dataset and setting.")
     ] = None,
+    what: Annotated[
+        str | None,
+        typer.Option(help="A line of csv: accuracies, episodes, classes, confusion, predictions. Default: accuracies."),
+    ] = None,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="Add the worst 5 % of episodes and the classes that are confused.")
+    ] = False,
     columns: Annotated[
         list[str] | None,
         typer.Option(help="Columns in their order, by commas: method,accuracy,training.", rich_help_panel=TABLE),
@@ -84,6 +91,8 @@ def report(
     chosen_format = format_ or (format_of(to, catalogue.reporters) if to and to != Path("-") else "markdown")
     reporter = catalogue.reporter(chosen_format)
     asked = {
+        "what": what,
+        "failures": failures,
         "columns": columns,
         "precision": precision,
         "interval": interval,
@@ -102,7 +111,7 @@ def report(
         benches = chosen_benches(runs or DEFAULT_RUNS, bench, default="all")
         return leaderboard(benches, reporter.name, view, equivalent, rows.split(",") if rows else (), to, plots)
     benches = chosen_benches(runs or DEFAULT_RUNS, bench)
-    built = build_report(benches, baseline, published, equivalent, standings=view.compares)
+    built = build_report(benches, baseline, published, equivalent, view.compares, view.failures)
     built = with_rows(built, view, rows.split(",") if rows else (), sort)
     for dataset in without_numbers(built) if published else ():
         sys.stderr.write(f"--published: no number is known for any row of {dataset}\n")

@@ -30,16 +30,18 @@ SPECS = (
         "tables for reading, with their conditions",
         _import_when_called("markdown", "markdown"),
         (".md", ".txt"),
-        _TABLE,
+        (*_TABLE, "failures"),
     ),
     ReporterSpec(
         "csv",
         "a line for each row, setting and interval",
         _import_when_called("values", "csv"),
         (".csv",),
-        ("columns", "interval", "per_seed"),
+        ("columns", "interval", "per_seed", "what"),
     ),
-    ReporterSpec("json", "everything, for programs", _import_when_called("values", "to_json"), (".json",)),
+    ReporterSpec(
+        "json", "everything, for programs", _import_when_called("values", "to_json"), (".json",), ("failures",)
+    ),
     ReporterSpec(
         "latex",
         "booktabs tables for papers",

@@ -14,6 +14,7 @@ from harness.common.errors import HarnessError, RunsError
 from harness.contract.results import Score, StageFailure, StageResult
 from harness.reports.marks import marks
 from harness.reports.model import INTERVALS, TESTED_ON, Cell, History, Mark, Measured, Report, Row, Setting, Table
+from harness.reports.predictions import TablePredictions
 from harness.runs import StageFolder
 from harness.statistics.intervals import closed_interval, interval
 
@@ -28,6 +29,7 @@ def build_report(
     published: bool = False,
     equivalent: float | None = None,
     standings: bool = False,
+    failures: bool = False,
 ) -> Report:
     """The report of bench records with their run folders.
 
@@ -35,6 +37,7 @@ def build_report(
         baseline: the row that all others are compared with; None: what the plan of the bench says, if it does.
         equivalent: accuracy points within which a row is practically equal to the baseline; None: the plan's.
         standings: compare all pairs of rows as well.
+        failures: say of each cell where it fails.
     Raises:
         HarnessError: a margin of equivalence is stated, but no baseline.
         UnknownName: no row has the baseline's name.
@@ -50,6 +53,7 @@ def build_report(
                 published,
                 bench.plan.equivalent if equivalent is None else equivalent,
                 standings,
+                failures,
             )
             for output, bench in benches
             for table in bench.tables
@@ -88,6 +92,7 @@ def build_table(
     published: bool,
     equivalent: float | None = None,
     standings: bool = False,
+    failures: bool = False,
 ) -> Table:
     if equivalent is not None and baseline is None:
         raise HarnessError("--equivalent needs a row to be equivalent to: add --baseline ROW")
@@ -110,7 +115,7 @@ def build_table(
         rows = with_published(rows, table, bench.plan)
     shared, differing = _conditions(rows)
     elsewhere = table.test_dataset
-    return Table(
+    built = Table(
         bench=bench.id,
         dataset=f"{table.dataset} → {elsewhere}" if elsewhere else table.dataset,
         rows=rows,
@@ -126,7 +131,13 @@ def build_table(
         differing=differing,
         standings=standing,
         created=bench.created,
+        predictions=TablePredictions(output, table, bench.plan.episode_seed),
     )
+    if failures:
+        from harness.reports.failures import with_failures
+
+        built = with_failures(built, reached)
+    return built
 
 
 def table_rows(groups: Mapping[str, _Group], table: TableRecord) -> list[Row]:

@@ -14,6 +14,7 @@ from harness.contract.episodes import EpisodeSpec, Target
 if TYPE_CHECKING:
     from harness.contract.plan import BenchPlan
     from harness.contract.results import Score
+    from harness.reports.predictions import TablePredictions
     from harness.runs.records import EpisodesRecord
     from harness.statistics.comparison import Comparison
     from harness.statistics.equivalence import Equivalence
@@ -36,6 +37,8 @@ INTERVALS: Mapping[str, Target] = {"closed": "closed", "open": "open", "class": 
 
 Setting = tuple[EpisodeSpec, Target]
 
+ACCURACIES = "accuracies"
+LINES = ("episodes", "classes", "confusion", "predictions")  # what else a line of csv may be about
 NOT_PRINTED = {"printed": False}  # metadata of a field that other parts compute with, and no format writes out
 
 
@@ -71,6 +74,25 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class ConfusedPair:
+    """Queries of a class that were taken for another."""
+
+    true: str
+    taken_for: str
+    rate: float  # share of the queries of ``true`` in episodes that have both classes
+    episodes: int  # that have both
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Where a row fails in one setting, on closed episodes."""
+
+    worst: float  # mean accuracy of the worst 5 % of a seed's episodes, averaged over seeds
+    n_worst: int  # how many these are
+    confused: tuple[ConfusedPair, ...] = ()  # the highest rate first; empty where no predictions are kept
+
+
+@dataclass(frozen=True)
 class Cell:
     """One method's accuracy in one setting."""
 
@@ -79,6 +101,7 @@ class Cell:
     compared: Compared | None = None  # with the baseline
     published: tuple[Verdict, ...] = ()
     episode_error: float = 0.0  # standard error of the mean over closed episodes alone, seeds averaged
+    failures: Failures | None = None  # where they were asked for
     on_open: Measured | None = field(default=None, repr=False, metadata=NOT_PRINTED)  # for tests against other rows
 
 
@@ -152,6 +175,7 @@ class Table:
     differing: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)  # condition → value → rows
     standings: Mapping[EpisodeSpec, Standing] = field(default_factory=dict)  # where they were asked for
     created: str = ""  # when the bench ended, UTC
+    predictions: TablePredictions | None = field(default=None, repr=False, metadata=NOT_PRINTED)
 
 
 MARKS = {
@@ -166,6 +190,8 @@ MARKS = {
 class View:
     """What a reader asked a format to show, and how. The defaults are those of every format."""
 
+    what: str = ACCURACIES  # a line of csv is about
+    failures: bool = False  # the worst episodes and the classes that are confused
     columns: tuple[str, ...] = ()  # names or patterns of columns, in their order; empty: the format's own choice
     precision: int = 2  # digits after the point of accuracies in percent
     interval: str | None = None  # which one stands behind ±, None: closed; in csv the lines that there are, None: all

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import HarnessError, UnknownName
-from harness.reports.model import INTERVALS, MARKS, View
+from harness.reports.model import ACCURACIES, INTERVALS, LINES, MARKS, View
 
 if TYPE_CHECKING:
     from harness.contract.reporters import ReporterSpec
@@ -32,7 +32,8 @@ def asked_view(reporter: ReporterSpec, reporters: Mapping[str, ReporterSpec], **
             raise HarnessError(f"{flag(name)} is not for the format {reporter.name}. It is for: {', '.join(able)}")
     if not 0 <= given.get("precision", 0) <= MOST_DIGITS:
         raise HarnessError(f"--precision {given['precision']}: digits after the point, 0 to {MOST_DIGITS}")
-    for name, allowed in (("interval", INTERVALS), ("numbers", ("plain", "siunitx"))):
+    what = (ACCURACIES, *LINES)
+    for name, allowed in (("interval", INTERVALS), ("what", what), ("numbers", ("plain", "siunitx"))):
         if name in given and given[name] not in allowed:
             raise UnknownName(f"value of {flag(name)}", given[name], allowed, "Values")
     if "mark" in given:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from harness.reports.formats.conditions import conditions, counts
+from harness.reports.formats.failing import ABOUT_FAILURES, failure_rows
 from harness.reports.model import DEFAULT_VIEW, TESTED_ON, Report, Row, Table, View
 from harness.reports.view import chosen_columns
 from harness.reports.words import SIGNIFICANT, duration, p_value
@@ -22,7 +23,8 @@ UNKNOWN = "unknown"  # a cost; "-" is that of no training
 MARK = "†"  # of a row that learned nothing: harness/reports/marks.py
 SAME = "‡"  # of a row that cannot be told apart from the best
 ABOUT_SEEDS = "Accuracy of each seed, in percent, mean over closed episodes:"
-WORDS = {"method", "backbone", "head", "setting", "verdict", "source", "relation"}  # columns that are read: left
+# Columns that are read: left.
+WORDS = {"method", "backbone", "head", "setting", "verdict", "source", "relation", "confused"}
 
 
 def markdown(report: Report) -> str:
@@ -41,6 +43,8 @@ def _section(table: Table, view: View) -> str:
     if table.baseline:
         lines = difference_rows(table, digits=view.precision)
         parts += [f"{about_differences(table)}\n", *([grid(lines)] if lines else [])]
+    if failing := failure_rows(table, view.precision):
+        parts += [f"{ABOUT_FAILURES}\n", grid(failing)]
     if verdicts := published_rows(table):
         parts.append(f"{ABOUT_PUBLISHED}\n")
         parts.append(grid(verdicts))

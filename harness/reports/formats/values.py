@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from harness.common.errors import HarnessError
-from harness.reports.model import TESTED_ON, Cell, Report, Row
+from harness.reports.formats.lines import csv_lines
+from harness.reports.model import ACCURACIES, TESTED_ON, Cell, Report, Row
 from harness.reports.view import chosen_columns
 
 if TYPE_CHECKING:
@@ -140,10 +141,15 @@ def csv(report: Report) -> str:
     """The lines and columns that the view asks for.
 
     Raises:
-        HarnessError: an interval is asked for beside values of seeds, which have none.
+        HarnessError: an interval is asked for beside values of seeds, which have none; or predictions, of runs that
+            have kept none.
         UnknownName: there is no such column.
     """
     view = report.view
+    if view.what != ACCURACIES:
+        if view.per_seed or view.interval or view.columns:
+            raise HarnessError(f"--what {view.what}: leave out --per-seed, --interval and --columns")
+        return csv_lines(report, view.what)
     if view.per_seed and view.interval:
         raise HarnessError("--per-seed: the value of one seed has no interval here. Leave out --interval")
     lines = seed_frame(report) if view.per_seed else frame(report)
