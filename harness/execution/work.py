@@ -42,21 +42,22 @@ def run_job(job: StageJob, catalogue: Catalogue, emit: Emit) -> StageResult | St
         lock = folder.lock(lambda: emit(Note(f"{job.name}: another run is at work on it; waiting")))
     except CannotWrite as error:
         return StageFailure(job.key, str(error), unwritable=True)
-    with lock:
-        work = Work(job, catalogue, emit)
-        try:
-            folder.remove_unfinished()
-            result = work.run()
-            folder.forget_failure()
-            return result
-        except CannotWrite as error:
-            return StageFailure(job.key, str(error), traceback.format_exc(), unwritable=True)
-        except (Exception, SystemExit) as error:
-            details = traceback.format_exc()
-            work.journal.failed(one_line(error))
-            with suppress(CannotWrite):
-                folder.save_failure(details)
-            return StageFailure(job.key, one_line(error), details)
+    work = Work(job, catalogue, emit)
+    try:
+        folder.remove_unfinished()
+        result = work.run()
+        folder.forget_failure()
+        return result
+    except CannotWrite as error:
+        return StageFailure(job.key, str(error), traceback.format_exc(), unwritable=True)
+    except (Exception, SystemExit) as error:
+        details = traceback.format_exc()
+        work.journal.failed(one_line(error))
+        with suppress(CannotWrite):
+            folder.save_failure(details)
+        return StageFailure(job.key, one_line(error), details)
+    finally:
+        lock.release()
 
 
 def join_job(job: StageJob, catalogue: Catalogue, rank: int, port: int) -> None:
