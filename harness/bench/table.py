@@ -15,7 +15,8 @@ from harness.contract.results import StageFailure, StageResult
 from harness.episodes.plan import EpisodePlan
 from harness.execution.source import DataSource
 from harness.reports.build import stage_marks
-from harness.runs.records import EpisodesRecord, StageRecord, TableRecord
+from harness.runs.record_base import EpisodesRecord
+from harness.runs.records import StageRecord, TableRecord
 
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue

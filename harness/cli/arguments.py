@@ -29,6 +29,10 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say also what is
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and the table alone.")]
 Runs = Annotated[Path, typer.Argument(help="A run folder, as made by harness bench --output.")]
 
+Against = Annotated[
+    list[Path] | None,
+    typer.Option(help="File of another bench's row (harness runs export --row), to stand in the table. Repeatable."),
+]
 Level = Literal["quiet", "usual", "verbose"]  # of what is said on standard error
 
 

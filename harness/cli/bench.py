@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import AtOnce, DataRoot, Executor, Output, Quiet, Verbose, data_root, level_of
+from harness.cli.arguments import Against, AtOnce, DataRoot, Executor, Output, Quiet, Verbose, data_root, level_of
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
 
@@ -26,6 +26,7 @@ def bench(
     root: DataRoot = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
+    against: Against = None,
 ) -> int:
     """Train and score methods on identical splits and episodes, and print a markdown comparison table.
 
@@ -36,22 +37,25 @@ def bench(
 
     with Display(level=level_of(verbose, quiet)) as display:
         display.status("loading methods and data")
+        from harness.bench.against import refusing_strangers, without_foreign_baseline
         from harness.bench.bench import bench as run
         from harness.bench.plan import load_plan
         from harness.catalogue.catalogue import Catalogue
         from harness.execution.factory import make_executor
         from harness.reports.build import build_report
+        from harness.reports.foreign import read_rows
         from harness.reports.published import without_numbers
 
         catalogue = Catalogue.discover()
-        chosen = load_plan(plan, changes)
+        chosen, rows = load_plan(plan, changes), read_rows(against or [])
         display.notifying(catalogue)
         workers = make_executor(executor, catalogue, at_once)
         try:
-            record = run(chosen, catalogue, workers, output, data_root(root), display)
+            asked = without_foreign_baseline(chosen, rows)
+            record = run(asked, catalogue, workers, output, data_root(root), refusing_strangers(rows, display))
         finally:
             workers.close()
-    report = build_report([(output, record)], baseline=chosen.baseline, published=published)
+    report = build_report([(output, record)], chosen.baseline, published, chosen.equivalent, against=rows)
     for dataset_name in without_numbers(report) if published else ():
         typer.echo(f"--published: no number is known for any row of {dataset_name}", err=True)
     print_report(report, catalogue.reporter("markdown").render)

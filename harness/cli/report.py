@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.arguments import Against
 from harness.cli.terminal import print_report
 from harness.common.errors import HarnessError
 
@@ -77,11 +78,13 @@ def report(
     label: Annotated[
         str | None, typer.Option(help="Default: tab: and the dataset's name.", rich_help_panel=LATEX)
     ] = None,
+    against: Against = None,
 ) -> int:
     """Print the comparison table of a run folder again, or of several, without training anything."""
     from harness.catalogue.catalogue import Catalogue
     from harness.reports import format_of
     from harness.reports.build import build_report
+    from harness.reports.foreign import read_rows
     from harness.reports.published import without_numbers
     from harness.reports.view import asked_view, with_rows
 
@@ -111,7 +114,9 @@ def report(
         benches = chosen_benches(runs or DEFAULT_RUNS, bench, default="all")
         return leaderboard(benches, reporter.name, view, equivalent, rows.split(",") if rows else (), to, plots)
     benches = chosen_benches(runs or DEFAULT_RUNS, bench)
-    built = build_report(benches, baseline, published, equivalent, view.compares, view.failures)
+    built = build_report(
+        benches, baseline, published, equivalent, view.compares, view.failures, read_rows(against or [])
+    )
     built = with_rows(built, view, rows.split(",") if rows else (), sort)
     for dataset in without_numbers(built) if published else ():
         sys.stderr.write(f"--published: no number is known for any row of {dataset}\n")

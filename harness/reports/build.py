@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.common.errors import HarnessError, RunsError
 from harness.contract.results import Score, StageFailure, StageResult
+from harness.reports.foreign import ForeignRow, TableEpisodes, refuse_strangers
 from harness.reports.marks import marks
 from harness.reports.model import INTERVALS, TESTED_ON, Cell, History, Mark, Measured, Report, Row, Setting, Table
 from harness.reports.predictions import TablePredictions
@@ -30,6 +31,7 @@ def build_report(
     equivalent: float | None = None,
     standings: bool = False,
     failures: bool = False,
+    against: Sequence[ForeignRow] = (),
 ) -> Report:
     """The report of bench records with their run folders.
 
@@ -38,27 +40,45 @@ def build_report(
         equivalent: accuracy points within which a row is practically equal to the baseline; None: the plan's.
         standings: compare all pairs of rows as well.
         failures: say of each cell where it fails.
+        against: rows of other people's benches, each of which stands in the tables whose episodes it met.
     Raises:
         HarnessError: a margin of equivalence is stated, but no baseline.
         UnknownName: no row has the baseline's name.
-        RunsError: a stage that the record names is no longer there.
+        RunsError: a stage that the record names is no longer there, or a row of ``against`` met other episodes.
     """
+    benches = list(benches)
+    refuse_strangers(against, [episodes_of(table) for _, bench in benches for table in bench.tables])
     return Report(
         [
             build_table(
                 output,
                 bench,
                 table,
-                baseline or bench.plan.baseline,
-                published,
-                bench.plan.equivalent if equivalent is None else equivalent,
-                standings,
-                failures,
+                Asked(
+                    baseline or bench.plan.baseline,
+                    published,
+                    bench.plan.equivalent if equivalent is None else equivalent,
+                    standings,
+                    failures,
+                    tuple(against),
+                ),
             )
             for output, bench in benches
             for table in bench.tables
         ]
     )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a table is to say beyond its rows: see ``build_report``."""
+
+    baseline: str | None = None
+    published: bool = False
+    equivalent: float | None = None
+    standings: bool = False
+    failures: bool = False
+    against: tuple[ForeignRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,35 +104,33 @@ class _Group:
         return measured(self.results)
 
 
-def build_table(
-    output: Path,
-    bench: BenchRecord,
-    table: TableRecord,
-    baseline: str | None,
-    published: bool,
-    equivalent: float | None = None,
-    standings: bool = False,
-    failures: bool = False,
-) -> Table:
+def build_table(output: Path, bench: BenchRecord, table: TableRecord, asked: Asked) -> Table:
+    baseline, equivalent = asked.baseline, asked.equivalent
     if equivalent is not None and baseline is None:
         raise HarnessError("--equivalent needs a row to be equivalent to: add --baseline ROW")
     groups = group_stages(output, table)
     rows = table_rows(groups, table)
+    if asked.published:
+        from harness.reports.published import with_published
+
+        rows = with_published(rows, table, bench.plan)
+    beside = [row for row in asked.against if row.belongs_to(episodes_of(table))]
+    rows += [_foreign_row(row, table) for row in beside]
+    if baseline in {row.name for row in asked.against} - {row.name for row in beside}:
+        baseline = equivalent = None  # it is of another dataset of the bench
     reached = {name: group.measured for name, group in groups.items()}
+    reached |= {row.name: measured(row.results(episodes_of(table))) for row in beside}
     identities = {name: group.identity for name, group in groups.items()}
+    identities |= {row.name: row.record.sha256 for row in beside}
     if baseline is not None:
         from harness.reports.comparing import compared
 
         rows = compared(rows, reached, baseline, identities, equivalent)
     standing = {}
-    if standings:
+    if asked.standings:
         from harness.reports.standing import table_standings
 
         standing = table_standings(rows, reached, identities)
-    if published:
-        from harness.reports.published import with_published
-
-        rows = with_published(rows, table, bench.plan)
     shared, differing = _conditions(rows)
     elsewhere = table.test_dataset
     built = Table(
@@ -133,7 +151,7 @@ def build_table(
         created=bench.created,
         predictions=TablePredictions(output, table, bench.plan.episode_seed),
     )
-    if failures:
+    if asked.failures:
         from harness.reports.failures import with_failures
 
         built = with_failures(built, reached)
@@ -210,6 +228,16 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         note=first.note,
         identity=group.identity,
     )
+
+
+def _foreign_row(foreign: ForeignRow, table: TableRecord) -> Row:
+    reached = measured(foreign.results(episodes_of(table)))
+    return foreign.row(_cells(reached), marks(reached, foreign.record.seeds), table.data_fingerprint)
+
+
+def episodes_of(table: TableRecord) -> TableEpisodes:
+    """What a table's episodes are, for rows from files."""
+    return TableEpisodes.of(table.dataset, table.test_dataset, table.score_on, table.episodes)
 
 
 def _lineage(key: str, results: Mapping[str, StageResult], parents: Mapping[str, Sequence[str]]) -> list[StageResult]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.contract.plan import BenchPlan
     from harness.contract.results import Score
     from harness.reports.predictions import TablePredictions
-    from harness.runs.records import EpisodesRecord
+    from harness.runs.record_base import EpisodesRecord
     from harness.statistics.comparison import Comparison
     from harness.statistics.equivalence import Equivalence
     from harness.statistics.intervals import Interval
@@ -145,6 +145,7 @@ class Row:
     weights: str | None = None  # the file that its backbone started from, or 'pretrained'
     note: str = ""  # what its preset has a reader know
     identity: Hashable = field(default=None, repr=False, metadata=NOT_PRINTED)  # rows that share it are one, renamed
+    source: str = ""  # of a row that is not of this run folder: its file and fingerprints, in words
 
 
 @dataclass(frozen=True)

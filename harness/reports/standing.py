@@ -61,6 +61,8 @@ def standings(columns: Mapping[Column, Mapping[str, Measured]]) -> dict[Column, 
         first = next(iter(by_row.values()))
         if any(one.fingerprint != first.fingerprint for one in by_row.values()):
             raise RunsError(f"{column}: rows met different episodes, so they cannot be compared")
+        if any(one.accuracies.shape != first.accuracies.shape for one in by_row.values()):
+            raise RunsError(f"{column}: rows have different numbers of seeds, so they cannot be compared in pairs")
         p_values = pair_p_values([one.accuracies for one in by_row.values()], first.classes, first.n_classes)
         for (one, other), p in zip(combinations(by_row, 2), p_values, strict=True):
             tests[column, one, other] = p

@@ -16,7 +16,7 @@ from harness.runs.records import Record, parse
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.runs.records import FileRecord
+    from harness.runs.record_base import FileRecord
 
 
 def save_arrays(path: Path, about: FileRecord, compressed: bool = False, **arrays: np.ndarray) -> None:

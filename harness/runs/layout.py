@@ -34,6 +34,7 @@ FORMS = tuple(
         ("split", r"splits/[0-9a-f]{12}\.npz", 512 * MIB),
         ("record", rf"{STAGE}/(identity|trained)\.json", 16 * MIB),
         ("record", rf"{STAGE}/metrics\.csv", 256 * MIB),
+        ("record", rf"{STAGE}/log\.jsonl", 256 * MIB),
         ("record", rf"{STAGE}/failure\.txt", 16 * MIB),
         ("scores", rf"{STAGE}/scores/[0-9a-f]{{64}}\.npz", 512 * MIB),
         ("predictions", rf"{STAGE}/predictions/[0-9a-f]{{64}}\.npz", 512 * MIB),

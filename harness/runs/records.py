@@ -7,6 +7,8 @@
     OUTPUT/stages/DATASET/NAME/predictions/KEY.npz   PredictionsRecord, beside the array
     OUTPUT/splits/NAME.npz                           SplitRecord, beside the labels
     OUTPUT/tuning/NAME/search.json                   SearchRecord
+    harness-runs.json in an archive of runs          ArchiveRecord
+    a file of harness runs export --row              RowRecord
 
 The JSON schema of these files is docs/record.schema.json. Files of harness 0.1 have no format number; they are read as
 format 1 and completed. A file of a newer format, or one that is damaged, is refused in one line.
@@ -18,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic.json_schema import models_json_schema
 
 from harness.common.errors import RunsError
@@ -26,41 +28,13 @@ from harness.common.files import read_json
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.plan import BenchPlan
-
-FORMAT: Literal[2] = 2
+from harness.runs.handed_on import ArchiveRecord, RowRecord
+from harness.runs.record_base import FORMAT, EpisodesRecord, FileRecord, Frozen
 
 Record = TypeVar("Record", bound="FileRecord")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileRecord(_Frozen):
-    """A record with a file of its own."""
-
-    format: Literal[2] = Field(FORMAT, description="of this file; raised when its fields change")
-
-
-class EpisodesRecord(_Frozen):
-    """One kind of episodes, the same for every row of a table."""
-
-    n_way: int = Field(description="classes an episode")
-    k_shot: int = Field(description="support images a class")
-    n_query: int = Field(description="query images a class; their mean number where they are unbalanced")
-    dirichlet: float = Field(description="concentration of the class proportions among the queries; 0: balanced")
-    least_way: int = Field(0, description="where way is drawn for each episode, from this to n_way; 0: it is n_way")
-    least_shot: int = Field(0, description="where shot is drawn for each episode, from this to k_shot; 0: it is k_shot")
-    target: Literal["closed", "open"] = Field(description="drawn with replacement of images, or no image twice")
-    n: int = Field(description="how many episodes there are")
-    fingerprint: str = Field(description="sha256 over the spec, the indices and the split's fingerprint")
-
-    @property
-    def spec(self) -> EpisodeSpec:
-        return EpisodeSpec(self.n_way, self.k_shot, self.n_query, self.dirichlet, self.least_way, self.least_shot)
-
-
-class StageRecord(_Frozen):
+class StageRecord(Frozen):
     """One stage of one method with one seed, as a bench asked for it."""
 
     label: str = Field(description="of the method in this bench")
@@ -95,7 +69,7 @@ class StageRecord(_Frozen):
         return {**rest, "parents": (value["parent"],) if value["parent"] is not None else ()}
 
 
-class TableRecord(_Frozen):
+class TableRecord(Frozen):
     """One dataset of a bench."""
 
     dataset: str
@@ -172,14 +146,14 @@ class SplitRecord(FileRecord):
     class_names: tuple[str, ...]
 
 
-class SettingRecord(_Frozen):
+class SettingRecord(Frozen):
     """Accuracy of a trial in one setting. Fractions."""
 
     mean: float
     half_width: float = Field(description="of the closed 95 % interval")
 
 
-class TrialRecord(_Frozen):
+class TrialRecord(Frozen):
     """One choice of values and what it reached on validation episodes."""
 
     number: int
@@ -210,6 +184,8 @@ FILES: tuple[type[FileRecord], ...] = (
     PredictionsRecord,
     SplitRecord,
     SearchRecord,
+    ArchiveRecord,
+    RowRecord,
 )
 
 
@@ -224,12 +200,19 @@ def parse(kind: type[Record], value: Any, place: Path) -> Record:
             f"{place} has format {value['format']}, this harness reads up to {FORMAT}: pip install -U fsl-harness"
         )
     try:
+        return validated_record(kind, value)
+    except ValueError as error:
+        raise RunsError(f"{place} is damaged ({error}). Delete it and run the same command again") from None
+
+
+def validated_record(kind: type[Record], value: Any) -> Record:
+    """``value`` as a record of this kind. Raises ValueError, in one line, where it is none."""
+    try:
         return kind.model_validate(_completed(kind, value))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "its content"
-        remedy = "Delete it and run the same command again"
-        raise RunsError(f"{place} is damaged ({name}: {first['msg'].lower()}). {remedy}") from None
+        raise ValueError(f"{name}: {first['msg'].lower()}") from None
 
 
 def read(kind: type[Record], path: Path) -> Record:

@@ -16,7 +16,7 @@ from harness.runs.records import SplitRecord
 
 if TYPE_CHECKING:
     from harness.contract.episodes import Episodes
-    from harness.runs.records import EpisodesRecord
+    from harness.runs.record_base import EpisodesRecord
 
 
 def save_split(output: Path, dataset: str, split: Split) -> None:

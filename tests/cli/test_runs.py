@@ -108,3 +108,48 @@ def test_looking_at_runs_imports_neither_torch_nor_pandas(folder):
     )
     result = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+# ── handed on ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_export_and_import_give_the_same_report(folder, tmp_path, capsys):
+    archive, elsewhere = tmp_path / "runs.zip", tmp_path / "elsewhere"
+    _, text = output_of(capsys, "runs", "export", archive, folder)
+    assert "2 benches" in text
+    _, text = output_of(capsys, "runs", "import", archive, elsewhere)
+    assert "aaa111, bbb222 written" in text
+    reports = [output_of(capsys, "report", where, "--format", "json") for where in (folder, elsewhere)]
+    assert reports[0] == reports[1]
+
+
+def test_a_row_in_a_file_stands_in_another_report(folder, tmp_path, capsys):
+    file = tmp_path / "theirs.json"
+    assert output_of(capsys, "runs", "export", file, folder, "--row", "rfs/simple", "--bench", "aaa")[0] == 0
+    row = f"{file.name}:rfs/simple"
+    _, text = output_of(capsys, "report", folder, "--bench", "aaa", "--against", file, "--baseline", row)
+    assert f"Paired differences from {row}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("export", "x.tar", "{folder}"), "give it the ending .zip"),
+        (("export", "x.zip", "absent"), "absent holds no bench"),
+        (("export", "x.zip", "{folder}", "--row", "rfs/simple"), "give it the ending .json"),
+        (("export", "x.json", "{folder}", "--row", "rfs/simpel"), "Did you mean 'rfs/simple'"),
+        (("export", "x.json", "{folder}", "--row", "rfs/simple", "--weights"), "drop --weights"),
+        (("export", "x.zip", "{folder}", "--dataset", "CUB"), "--dataset is for --row"),
+        (("export", "{folder}/aaa111/x.zip", "{folder}"), "cannot write"),
+        (("import", "absent.zip"), "No such file"),
+    ],
+)
+def test_what_cannot_be_handed_on_is_one_line(folder, tmp_path, monkeypatch, capsys, arguments, reason):
+    monkeypatch.chdir(tmp_path)
+    (folder / "aaa111").write_text("a file where a folder is needed")
+    assert main(["runs", *(argument.format(folder=folder) for argument in arguments)]) == 2
+    line = capsys.readouterr().err
+    assert reason in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "x.zip").exists()
+    assert not (tmp_path / "x.json").exists()

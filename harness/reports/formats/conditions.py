@@ -47,6 +47,7 @@ def conditions(table: Table, view: View = DEFAULT_VIEW) -> list[str]:
         + ("" if len(seeds) > 2 else " (under 3 seeds: these weights, not these methods)"),
         f"presets: {shown or '-'}",
         *dict.fromkeys(f"{row.label}: {row.note}" for row in table.rows if row.note),
+        *(f"{row.name}: {row.source}" for row in table.rows if row.source),
         "images seen, training and TFLOP are of one seed and include the stages that a row was trained from; memory is "
         "the highest peak of a process that trained one; - where nothing was trained",
         *_unknown_costs(table.rows),

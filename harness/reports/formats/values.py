@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from harness.contract.episodes import EpisodeSpec
 
 
+FORMULA = tuple("=+-@\t\r")  # what a cell begins with that a spreadsheet computes
+
+
 def frame(report: Report) -> pd.DataFrame:
     """One line for each row, setting and interval; accuracies as fractions."""
     import pandas as pd
@@ -45,6 +48,7 @@ def frame(report: Report) -> pd.DataFrame:
                 "peak_memory_bytes": row.peak_memory_bytes,
                 "failure": row.failure,
                 "marks": _marks(row, None),
+                **({"source": row.source} if row.source else {}),
             }
             if row.failure:
                 lines.append(columns)
@@ -138,7 +142,7 @@ def seed_frame(report: Report) -> pd.DataFrame:
 
 
 def csv(report: Report) -> str:
-    """The lines and columns that the view asks for.
+    """The lines and columns that the view asks for, each value as a spreadsheet shows it.
 
     Raises:
         HarnessError: an interval is asked for beside values of seeds, which have none; or predictions, of runs that
@@ -157,7 +161,19 @@ def csv(report: Report) -> str:
         lines = lines[(lines["interval"] == view.interval) | lines["interval"].isna()]
     if view.columns:
         lines = lines[chosen_columns(view.columns, list(lines))]
-    return lines.to_csv(index=False)
+    return _without_formulas(lines).to_csv(index=False)
+
+
+def _without_formulas(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines with an apostrophe before each name that a spreadsheet would take for a formula."""
+    for name in lines:
+        if any(map(_is_formula, lines[name])):
+            lines = lines.assign(**{name: lines[name].map(lambda value: f"'{value}" if _is_formula(value) else value)})
+    return lines
+
+
+def _is_formula(value: Any) -> bool:
+    return isinstance(value, str) and value[:1] in FORMULA
 
 
 def to_json(report: Report) -> str:

@@ -1,0 +1,298 @@
+"""harness runs export and import: the same reports anywhere, nothing lost, and nothing believed of an archive."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from harness.common.errors import RunsError
+from harness.reports.build import build_report
+from harness.runs import StageFolder, load_benches
+from harness.runs.exporting import MANIFEST, export_runs
+from harness.runs.importing import import_runs
+from tests.helpers.reports import CATALOGUE
+
+
+@pytest.fixture
+def bench(runs):
+    """Two benches, the second with a row that failed, and a stage that no bench names."""
+    bench = runs(seeds=(0, 1, 2), baseline="rfs/simple").add("rfs/simple", history=[{"loss": 1.0}]).save("aaa")
+    bench.add("skd/gen0", mean=0.6).add("skd/gen1", failure="boom").save("bbb")
+    first = bench.output / bench.stages[0].folder
+    shutil.copytree(first, first.parent / "other-stage-seed0-0123456789ab")
+    (first / "checkpoint-1.pt").write_bytes(b"a pickle")
+    (first / ".lock").write_bytes(b"")
+    (first / "embeddings").mkdir()
+    (first / "embeddings" / "test-0.safetensors").write_bytes(bytes(1000))
+    return bench
+
+
+def export(bench, archive, **what):
+    export_runs(bench.output, load_benches(bench.output), archive, **what)
+    return archive
+
+
+def reports(folder):
+    built = build_report([(folder, record) for record in load_benches(folder)])
+    return {name: CATALOGUE.reporter(name).render(built) for name in ("markdown", "csv", "json", "html", "latex")}
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_imported_folder_gives_the_same_bytes_of_every_report(bench, tmp_path):
+    import_runs(export(bench, tmp_path / "a.zip"), tmp_path / "elsewhere")
+    assert reports(tmp_path / "elsewhere") == reports(bench.output)
+    assert [record.id for record in load_benches(tmp_path / "elsewhere")] == ["aaa", "bbb"]
+
+
+def test_an_archive_holds_what_reports_need_and_no_more_unless_it_is_asked_for(bench, tmp_path):
+    def endings(archive):
+        names = zipfile.ZipFile(archive).namelist()
+        assert not [name for name in names if "other-stage" in name or name.endswith((".pt", ".lock"))]
+        return {name.rpartition("/")[2] for name in names}
+
+    assert not {"weights.safetensors", "test-0.safetensors"} & endings(export(bench, tmp_path / "a.zip"))
+    whole = endings(export(bench, tmp_path / "b.zip", weights=True, features=True))
+    assert {"weights.safetensors", "test-0.safetensors"} <= whole
+
+
+def test_the_same_runs_make_the_same_bytes(bench, tmp_path):
+    first, second = (export(bench, tmp_path / name).read_bytes() for name in ("a.zip", "b.zip"))
+    assert first == second
+
+
+def test_importing_twice_changes_nothing(bench, tmp_path):
+    archive = export(bench, tmp_path / "a.zip", weights=True)
+    import_runs(archive, tmp_path / "elsewhere")
+    before = files(tmp_path / "elsewhere")
+    assert import_runs(archive, tmp_path / "elsewhere").written == 0
+    assert files(tmp_path / "elsewhere") == before
+
+
+def test_two_folders_become_one_without_loss(runs, tmp_path):
+    here = runs(seeds=(0,)).add("rfs/simple").save("aaa")
+    archive = export(here, tmp_path / "a.zip")
+    shutil.rmtree(here.output)
+    there = runs(seeds=(1,)).add("skd/gen0").save("bbb")
+    before = files(there.output)
+    import_runs(archive, there.output)
+    assert {name: files(there.output)[name] for name in before} == before
+    assert {record.id for record in load_benches(there.output)} == {"aaa", "bbb"}
+    assert set(reports(there.output)) == {"markdown", "csv", "json", "html", "latex"}
+
+
+def test_weights_come_to_a_stage_that_was_imported_without(bench, tmp_path):
+    import_runs(export(bench, tmp_path / "a.zip"), tmp_path / "elsewhere")
+    import_runs(export(bench, tmp_path / "b.zip", weights=True), tmp_path / "elsewhere")
+    for path in (tmp_path / "elsewhere").glob("stages/*/*/weights.safetensors"):
+        assert path.read_bytes() == (bench.output / path.relative_to(tmp_path / "elsewhere")).read_bytes()
+
+
+def test_a_stage_of_other_weights_or_accuracies_is_refused_and_nothing_is_written(bench, runs, tmp_path):
+    archive = export(bench, tmp_path / "a.zip")
+    other = tmp_path / "other"
+    import_runs(archive, other)
+    name = bench.stages[-4].folder
+    path = other / name / "trained.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "weights_sha256": "0" * 64}))
+    (other / "benches" / "aaa.json").unlink()
+    before = files(other)
+    with pytest.raises(RunsError, match=f"{name} .*other weights"):
+        import_runs(archive, other)
+    path.write_text(json.dumps(record))
+    scores = next((other / name / "scores").glob("*.npz"))
+    kept = StageFolder(other / name).load_score(scores.stem)
+    assert kept is not None
+    changed = np.roll(kept.score.accuracies, 1)
+    with np.load(scores) as file:
+        np.savez(scores, accuracies=changed, classes=file["classes"], about=file["about"])
+    with pytest.raises(RunsError, match="other accuracies on the same episodes"):
+        import_runs(archive, other)
+    assert set(files(other)) == set(before)
+
+
+def test_a_bench_without_failures_takes_the_place_of_the_same_with_some(bench, tmp_path):
+    archive = export(bench, tmp_path / "a.zip")
+    failed, whole = tmp_path / "failed", tmp_path / "whole"
+    import_runs(archive, failed)
+    import_runs(archive, whole)
+    path = whole / "benches" / "bbb.json"
+    record = json.loads(path.read_text())
+    record["tables"][0]["stages"] = record["tables"][0]["stages"][:6]  # without those that failed
+    path.write_text(json.dumps(record))
+    export_runs(whole, load_benches(whole), tmp_path / "whole.zip")
+    import_runs(tmp_path / "whole.zip", failed)
+    assert (failed / "benches" / "bbb.json").read_bytes() == path.read_bytes()
+    assert import_runs(archive, failed).kept == ("benches/bbb.json",)
+
+
+def test_a_stage_at_work_is_not_written_to(bench, tmp_path):
+    archive = export(bench, tmp_path / "a.zip")
+    with (
+        StageFolder(tmp_path / "elsewhere" / bench.stages[0].folder).lock(),
+        pytest.raises(RunsError, match="at work now"),
+    ):
+        import_runs(archive, tmp_path / "elsewhere")
+    assert not list((tmp_path / "elsewhere").rglob("*.json"))
+
+
+def test_what_is_not_whole_is_not_exported(bench, tmp_path):
+    next((bench.output / bench.stages[0].folder / "scores").glob("*.npz")).unlink()
+    with pytest.raises(RunsError, match="not whole"):
+        export(bench, tmp_path / "a.zip")
+    assert not (tmp_path / "a.zip").exists()
+
+
+# ── archives that are not what they should be ─────────────────────────────────────────────────────
+
+
+def rewritten(archive, change, listed=True):
+    """The archive after ``change(name → content)``; its list of files is made anew, unless not ``listed``."""
+    with zipfile.ZipFile(archive) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    manifest = json.loads(members.pop(MANIFEST))
+    change(members)
+    if listed:
+        manifest["files"] = [
+            {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in members.items()
+        ]
+    changed = archive.with_name("changed.zip")
+    with zipfile.ZipFile(changed, "w") as file:
+        for name, data in {**members, MANIFEST: json.dumps(manifest).encode()}.items():
+            file.writestr(name, data)
+    return changed
+
+
+def first(members, ending):
+    return next(name for name in members if name.endswith(ending))
+
+
+def put(name, data=b"{}"):
+    return lambda members: members.update({name: data})
+
+
+def swap(ending, data):
+    return lambda members: members.update({first(members, ending): data})
+
+
+def edit(ending, old, new):
+    def change(members):
+        name = first(members, ending)
+        assert old in members[name]
+        members[name] = members[name].replace(old, new)
+
+    return change
+
+
+def arrays(**values):
+    file = io.BytesIO()
+    np.savez(file, **values)
+    return file.getvalue()
+
+
+def header_that_lies():
+    """A file of scores whose accuracies say that they are 8 EB long."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as members:
+        header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000000,), }"
+        data = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header + b"\n"
+        members.writestr("accuracies.npy", data)
+        for name in ("classes", "about"):
+            members.writestr(f"{name}.npy", data)
+    return file.getvalue()
+
+
+FOLDER = "stages/CIFAR-FS/rfs-simple-0"
+HOSTILE = {
+    "a way out": (put("stages/../../escaped.json"), "no archive of runs holds such a file"),
+    "a way out of a stage": (put(f"{FOLDER}/embeddings/../../x.safetensors"), "no archive of runs"),
+    "an absolute path": (put("/tmp/escaped.json"), "no archive of runs"),
+    "a Windows path": (put(r"stages\CIFAR-FS\x\identity.json"), "no archive of runs|not those that"),
+    "a hidden folder": (put("stages/.git/x/identity.json"), "no archive of runs"),
+    "a pickle": (put(f"{FOLDER}/checkpoint-1.pt", b"\x80\x04."), "no archive of runs"),
+    "a program": (put(f"{FOLDER}/run.py"), "no archive of runs"),
+    "a name twice by its letters": (put(f"{FOLDER}/IDENTITY.json".replace("stages", "Stages")), "no archive of runs"),
+    "damaged json": (swap("trained.json", b"{"), "damaged"),
+    "nested json": (swap("trained.json", b"[" * 100_000), "damaged"),
+    "a record of nothing": (swap("trained.json", b"{}"), "damaged: .*required"),
+    "arrays that are none": (swap(".npz", b"PK\x03\x04"), "damaged"),
+    "arrays of objects": (
+        swap(".npz", arrays(accuracies=np.array([{}], object), classes=np.zeros((1, 5), int), about="{}")),
+        "objects",
+    ),
+    "arrays that lie about their size": (swap(".npz", header_that_lies()), "does not fit its shape"),
+    "other arrays": (swap(".npz", arrays(accuracies=np.zeros(3))), "does not hold"),
+    "accuracies that are none": (
+        swap(".npz", arrays(accuracies=np.full(2, np.nan), classes=np.zeros((2, 5), int), about="{}")),
+        "damaged",
+    ),
+    "a bench that names a folder elsewhere": (
+        edit("aaa.json", FOLDER.encode(), b"stages/../../../etc/passwd"),
+        "none of stages/DATASET/NAME",
+    ),
+    "a bench under another's name": (edit("aaa.json", b'"id": "aaa"', b'"id": "../x"'), "the record of bench"),
+    "a row that commands the terminal": (edit("aaa.json", b"rfs/simple", b"\\u001b[2Jrfs/simple"), "control"),
+    "a row of two lines": (edit("aaa.json", b'"rfs/simple"', b'"rfs/simple\\n| forged | 99.9 |"'), "control"),
+    "a bench without its stages": (lambda members: members.pop(first(members, ".npz")), "the archive lacks"),
+    "other weights": (swap("weights.safetensors", b"other"), "other weights than its record"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_archive_is_one_line_and_nothing_is_written(bench, tmp_path, what):
+    change, reason = HOSTILE[what]
+    archive = rewritten(export(bench, tmp_path / "a.zip", weights=True), change)
+    with pytest.raises(RunsError, match=reason) as error:
+        import_runs(archive, tmp_path / "deep" / "elsewhere")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "deep").exists()
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (swap("metrics.csv", b"loss\n9.0\n"), "sha256|not as large"),
+        (put("benches/zzz.json"), "not those that"),
+        (lambda members: members.pop(first(members, "metrics.csv")), "not those that"),
+    ],
+)
+def test_what_does_not_fit_the_list_of_files_is_refused(bench, tmp_path, change, reason):
+    archive = rewritten(export(bench, tmp_path / "a.zip"), change, listed=False)
+    with pytest.raises(RunsError, match=reason):
+        import_runs(archive, tmp_path / "elsewhere")
+
+
+def test_every_byte_of_an_archive_is_checked(bench, tmp_path, rng):
+    content = export(bench, tmp_path / "a.zip").read_bytes()
+    whole = reports(bench.output)["json"]
+    for _ in range(30):
+        place = int(rng.integers(len(content)))
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "damaged.zip").write_bytes(damaged)
+        target = tmp_path / f"to-{place}"
+        with contextlib.suppress(RunsError):
+            import_runs(tmp_path / "damaged.zip", target)
+        # Nothing, or all of it: a bit that nothing depends on, as of a time.
+        assert not target.exists() or reports(target)["json"] == whole
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06" + bytes(18)])
+def test_what_is_no_archive_is_one_line(tmp_path, content):
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(RunsError, match="no archive of runs"):
+        import_runs(tmp_path / "a.zip", tmp_path / "elsewhere")
+    with pytest.raises(RunsError, match="No such file"):
+        import_runs(tmp_path / "absent.zip", tmp_path / "elsewhere")
