@@ -6,7 +6,7 @@ import typer
 
 from harness.cli import runs_archives, runs_looking, runs_pruning
 
-app = typer.Typer(help="List, show, compare, prune, hand on and reproduce runs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, prune and hand on runs.", no_args_is_help=True)
 
 app.command("list")(runs_looking.list_runs)
 app.command()(runs_looking.show)

@@ -80,7 +80,7 @@ def _other_accuracies(folder: StageFolder, name: str, theirs: Any) -> bool:
 def _refuse(folder: Path, what: str) -> None:
     raise RunsError(
         f"{shortened(str(folder))} is in the archive with other {what}, as of another machine, and neither may replace "
-        "the other: import into a folder of its own, then harness runs compare. Nothing is imported"
+        "the other: import it into a folder of its own. Nothing is imported"
     )
 
 
