@@ -138,6 +138,7 @@ def test_a_bench_without_failures_takes_the_place_of_the_same_with_some(bench, t
 
 def test_a_stage_at_work_is_not_written_to(bench, tmp_path):
     archive = export(bench, tmp_path / "a.zip")
+    (tmp_path / "elsewhere" / bench.stages[0].folder).mkdir(parents=True)
     with (
         StageFolder(tmp_path / "elsewhere" / bench.stages[0].folder).lock(),
         pytest.raises(RunsError, match="at work now"),
