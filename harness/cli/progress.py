@@ -63,10 +63,11 @@ class Display:
         self._broken = list(catalogue.broken)
 
     def status(self, text: str) -> None:
-        """What is done before anything is trained, as ``opening glyphs``: shown at once."""
+        """What is done before anything is trained, as ``opening glyphs``: shown at once on a terminal.
+
+        Elsewhere it is told with the first sign of life, so that a mistake on the command line stays one line.
+        """
         self._status = text
-        if not self._console.is_terminal:
-            self._say(f"{text} …")
 
     def __enter__(self) -> Display:
         if self._level == "quiet":

@@ -141,7 +141,7 @@ def test_power_says_how_many_episodes_it_takes(harness, runs):
         (["bench", "--dataset", "CIFAR-FS", "--data-root", "empty"], "harness data prepare CIFAR-FS"),
         (["bench", "--device", "cpu", "--devices", "0"], "--devices = 0"),
         (["report", "nothing"], "nothing holds no bench"),
-        (["report", "runs", "--format", "pdf"], "runs holds no bench"),
+        (["report", "runs", "--format", "pdf"], "unknown report format 'pdf'"),
         (["methods", "skdd"], "Did you mean 'skd'?"),
         (["benhc"], "benhc"),
     ],

@@ -69,8 +69,8 @@ def test_every_format_has_the_marks_and_their_reasons(record, tmp_path, catalogu
     assert f"- † collapsed: {reason}; {setting}; " in texts["markdown"]
     assert f"<li>† collapsed: {reason}; {setting}; " in texts["html"]
     assert '<th scope="row" role="rowheader">collapsed †</th>' in texts["html"]
-    assert r"20.00 $\pm$ 0.00 $\dagger$ " in texts["latex"]
-    assert rf"\footnotesize $\dagger$ collapsed: {reason}; " in texts["latex"]
+    assert r"20.00\,{\scriptsize$\pm$\,0.00}\rlap{$^{\dagger}$}" in texts["latex"]
+    assert rf"\footnotesize\raggedright $\dagger$ collapsed: {reason}; " in texts["latex"]
     lines = list(csv.DictReader(io.StringIO(texts["csv"])))
     for line in lines:
         says = [words in line["marks"] for words in (reason, f"chance in 5-way {line['k_shot']}-shot")]

@@ -48,7 +48,12 @@ def test_the_accuracy_is_that_of_a_bench_on_the_validation_classes(run_tune, run
     found = run_tune({"skd.beta": Choices((0.1, 0.3))}, 2)
     events = []
     record = run_bench(
-        observe=events.append, methods=("skd",), set={"skd.beta": 0.3}, score_on="val", rows=("skd/gen1",)
+        observe=events.append,
+        methods=("skd",),
+        set={"skd.beta": 0.3},
+        score_on="val",
+        rows=("skd/gen1",),
+        predictions=False,
     )
     assert not happened(events, JobStarted, EpochDone)
     (row,) = build_report([(tmp_path / "runs", record)]).tables[0].rows
