@@ -68,13 +68,20 @@ class Remaining:
 
     def begin(self, jobs: Sequence[StageJob]) -> None:
         """A bench begins, with these jobs."""
-        self._kinds = {job: (Kind.of(job), (job.folder / "trained.json").exists()) for job in jobs}
-        self._waiting = Counter(self._kinds.values())
+        self._kinds, self._waiting = {}, Counter()
         self._running, self._cached = {}, None
+        for job in jobs:
+            self._await(job)
+
+    def _await(self, job: StageJob) -> None:
+        kind = self._kinds[job] = Kind.of(job), (job.folder / "trained.json").exists()
+        self._waiting[kind] += 1
 
     def hear(self, job: StageJob, event: Any) -> None:
-        """Something of a job."""
+        """Something of a job, which ``begin`` need not have named: a search finds its jobs as it goes."""
         now = self.clock()
+        if job not in self._kinds:
+            self._await(job)
         if isinstance(event, JobStarted):
             self._waiting[self._kinds[job]] -= 1
             self._running[job] = _Running(now, self._foretell(*self._kinds[job]), now)

@@ -119,7 +119,8 @@ class Display:
             self._tell_kept()
             self._views[job] = StageView(title(job), time.monotonic())
             if not self._console.is_terminal:
-                self._say(f"{title(job)}: starts ({self._done + len(self._views)} of {self._total} stages)")
+                count = f" ({self._done + len(self._views)} of {self._total} stages)" if self._total else ""
+                self._say(f"{title(job)}: starts{count}")
         elif isinstance(event, JobDone):
             self._show_job_done(job, event)
         elif isinstance(event, Note):
@@ -194,7 +195,9 @@ class Display:
         lines = [view.line(self._left(job), width) for job, view in views[:most]]
         if len(views) > most:
             lines.append(f"… and {len(views) - most} more stages")
-        return [*lines, self._whole(width)] if self._total else [shortened(f"{self._status} …", width)]
+        if self._total:
+            return [*lines, self._whole(width)]
+        return lines or [shortened(f"{self._status} …", width)]  # a search does not know its stages beforehand
 
     def _whole(self, width: int) -> str:
         kept = f", {self._kept} kept from before" if self._kept else ""
@@ -218,7 +221,8 @@ class Display:
 
     def _say_view(self, job: StageJob, view: StageView) -> None:
         view.said = time.monotonic()
-        self._say(f"{view.sentence(self._left(job))}; {self._what}: {self._remaining.left()}")
+        whole = f"; {self._what}: {self._remaining.left()}" if self._total else ""
+        self._say(f"{view.sentence(self._left(job))}{whole}")
 
     def _say(self, text: str) -> None:
         if self._level != "quiet":

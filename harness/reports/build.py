@@ -120,8 +120,7 @@ def build_table(output: Path, bench: BenchRecord, table: TableRecord, asked: Ask
         baseline = equivalent = None  # it is of another dataset of the bench
     reached = {name: group.measured for name, group in groups.items()}
     reached |= {row.name: measured(row.results(episodes_of(table))) for row in beside}
-    identities = {name: group.identity for name, group in groups.items()}
-    identities |= {row.name: row.record.sha256 for row in beside}
+    identities = {row.name: row.identity for row in rows}
     if baseline is not None:
         from harness.reports.comparing import compared
 

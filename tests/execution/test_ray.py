@@ -72,7 +72,7 @@ def test_what_is_done_is_not_done_again_without_ray(benched):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--threads", "1000"), "a job needs 1000 CPU(s) on one node, and no node of the cluster has over"),
+        (("--threads", "1000"), "a job needs 1000 CPU(s) on one node, and no node of the cluster has more than"),
         (("--device", "cuda:1"), "--executor ray chooses among GPUs itself: --device cuda, not cuda:1"),
         (("--device", "gpu"), "unknown device 'gpu'"),
     ],

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness_metalearning import ANIL, LEO, MAML, MAML_TRANSDUCTIVE, METAOPTNET, METAOPTNET_RIDGE, R2D2
+from harness_metalearning import ANIL, LEO, MAML, MAML_TRANSDUCTIVE, META_LSTM, METAOPTNET, METAOPTNET_RIDGE, R2D2
 from harness_metalearning.adaptation import Anil, Maml
 from harness_metalearning.maml import MamlOptions
 from harness_metalearning.norms import EpisodeNorm, within_episodes
@@ -24,7 +24,7 @@ from harness.contract.methods import BuildContext
 from harness.testing import tiny_dataset
 from tests.helpers.metalearning import WAY, Fitted, accuracy, four_classes
 
-METHODS = (MAML, MAML_TRANSDUCTIVE, ANIL, R2D2, METAOPTNET, METAOPTNET_RIDGE, LEO)
+METHODS = (MAML, MAML_TRANSDUCTIVE, ANIL, R2D2, METAOPTNET, METAOPTNET_RIDGE, LEO, META_LSTM)
 
 
 class Small(nn.Module):

@@ -9,13 +9,14 @@ import harness
 from harness_metalearning.anil import ANIL
 from harness_metalearning.leo import LEO
 from harness_metalearning.maml import MAML, MAML_TRANSDUCTIVE
+from harness_metalearning.meta_lstm import META_LSTM
 from harness_metalearning.metaoptnet import METAOPTNET, METAOPTNET_RIDGE
 from harness_metalearning.r2d2 import R2D2
 
 
 @harness.hookimpl
 def harness_methods() -> Iterable[harness.MethodSpec]:
-    return [MAML, MAML_TRANSDUCTIVE, ANIL, R2D2, METAOPTNET, METAOPTNET_RIDGE, LEO]
+    return [MAML, MAML_TRANSDUCTIVE, ANIL, R2D2, METAOPTNET, METAOPTNET_RIDGE, LEO, META_LSTM]
 
 
 def load_ridge() -> Any:
