@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import AtOnce, DataRoot, Executor, Quiet, Runs, Verbose, data_root, level_of
+from harness.cli.arguments import Against, AtOnce, DataRoot, Executor, Quiet, Runs, Verbose, data_root, level_of
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
 
@@ -45,20 +45,23 @@ def evaluate(
     root: DataRoot = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
+    against: Against = None,
 ) -> int:
     """Score the trained stages of a bench again: another classifier, more episodes, other shots. Trains nothing.
 
     Images that were embedded before are not embedded again.
     """
+    from harness.bench.against import refusing_strangers, without_foreign_baseline
     from harness.bench.bench import bench as run
     from harness.bench.plan import validated
     from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
     from harness.execution.factory import make_executor
     from harness.reports.build import build_report
+    from harness.reports.foreign import read_rows
     from harness.runs import find_bench
 
-    earlier = find_bench(runs, bench)
+    earlier, rows = find_bench(runs, bench), read_rows(against or [])
     recorded = earlier.plan.model_dump(mode="json")
     for name in ("varied", "way", "shots"):  # one of them stands in place of the others that the bench had
         for other in {"way", "shots"} if name == "varied" else {"varied"}:
@@ -70,9 +73,10 @@ def evaluate(
         display.status("opening the data")
         workers = make_executor(executor, catalogue, at_once)
         try:
-            record = run(plan, catalogue, workers, runs, data_root(root), display, earlier)
+            asked, observe = without_foreign_baseline(plan, rows), refusing_strangers(rows, display)
+            record = run(asked, catalogue, workers, runs, data_root(root), observe, earlier)
         finally:
             workers.close()
-    report = build_report([(runs, record)])
+    report = build_report([(runs, record)], plan.baseline, equivalent=plan.equivalent, against=rows)
     print_report(report, catalogue.reporter("markdown").render)
     return 1 if report.failures else 0
