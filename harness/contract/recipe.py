@@ -107,19 +107,24 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class Sgd:
-    """SGD with Nesterov-free momentum on all weights that may train."""
+    """SGD with momentum, Nesterov's if asked for, on all weights that may train."""
 
     learning_rate: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    nesterov: bool = False
 
     def __call__(self, network: nn.Module) -> torch.optim.Optimizer:
         import torch
 
         return torch.optim.SGD(
             [weight for weight in network.parameters() if weight.requires_grad],
-            self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, fused=True,
-        )  # fmt: skip
+            self.learning_rate,
+            self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov and self.momentum > 0,
+            fused=True,
+        )
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,11 @@ def test_members_are_shared_by_a_sweep_over_what_they_do_not_read(run_bench, tea
     team(ensemble())
     run_bench(methods=("team",), sweep={"team.sharpness": (1.0, 2.0)})
     assert sorted(name.split("-seed")[0] for name in weights(tmp_path / "runs")) == [
-        "team-all", "team-all", "team-member-1", "team-member-2",
-    ]  # fmt: skip
+        "team-all",
+        "team-all",
+        "team-member-1",
+        "team-member-2",
+    ]
 
 
 def test_reading_what_does_not_decide_a_stage_stops_the_bench_of_it(run_bench, team):

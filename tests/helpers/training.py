@@ -13,9 +13,14 @@ class Net(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(3)
             self.layers = nn.Sequential(
-                nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
-                nn.Dropout(dropout), nn.Linear(128, n_classes),
-            )  # fmt: skip
+                nn.Conv2d(3, 8, 3, padding=1),
+                nn.BatchNorm2d(8),
+                nn.ReLU(),
+                nn.AdaptiveAvgPool2d(4),
+                nn.Flatten(),
+                nn.Dropout(dropout),
+                nn.Linear(128, n_classes),
+            )
 
     def forward(self, images):
         return self.layers(images)

@@ -6,16 +6,13 @@ Source: Lee et al. 2019, arXiv:1904.03758. Departures are listed in this plugin'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 import harness
 from harness import QUICK, QUICK_PER_DATASET
 from harness_metalearning.episodes import EpisodicOptions
-
-if TYPE_CHECKING:
-    import torch
 
 
 class MetaOptNetOptions(EpisodicOptions):
@@ -75,18 +72,6 @@ def fit_ridge(context: harness.FitContext, learner: Any) -> None:
 
 def recipe_parts(options: MetaOptNetOptions) -> dict[str, Any]:
     """What of the recipe is not as everywhere: Nesterov's momentum, and a first decay of its own."""
-
-    def nesterov(network: torch.nn.Module) -> torch.optim.Optimizer:
-        from torch.optim import SGD
-
-        return SGD(
-            network.parameters(),
-            options.learning_rate,
-            options.momentum,
-            weight_decay=options.weight_decay,
-            nesterov=options.momentum > 0,
-        )
-
     of = options.epochs if options.images else None
     step = harness.StepDecay(options.decay_at, options.decay_factor, of)
 
@@ -94,14 +79,22 @@ def recipe_parts(options: MetaOptNetOptions) -> dict[str, Any]:
         factor = step(position)
         return factor if factor == 1 else 0.3 * factor
 
-    parts: dict[str, Any] = {"optimiser": nesterov} if options.optimiser == "sgd" else {}
+    sgd = harness.Sgd(options.learning_rate, options.momentum, options.weight_decay, nesterov=True)
+    parts: dict[str, Any] = {"optimiser": sgd} if options.optimiser == "sgd" else {}
     return {**parts, "schedule": schedule} if options.schedule == "step" else parts
 
 
 QUICK_VALUES = {
-    **QUICK, "meta_batch": 1, "train_way": 10, "train_shot": 5, "train_query": 5, "optimiser": "adam",
-    "learning_rate": 0.003, "weight_decay": 0.0, "scale": 10.0,
-}  # fmt: skip
+    **QUICK,
+    "meta_batch": 1,
+    "train_way": 10,
+    "train_shot": 5,
+    "train_query": 5,
+    "optimiser": "adam",
+    "learning_rate": 0.003,
+    "weight_decay": 0.0,
+    "scale": 10.0,
+}
 
 PRESETS = {
     "quick": harness.Preset("minutes on two CPU cores, counted in images seen", QUICK_VALUES, QUICK_PER_DATASET),

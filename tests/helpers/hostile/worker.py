@@ -76,9 +76,12 @@ def run(case: Case, folder: Path) -> dict[str, object]:
     seconds, megabytes = time.process_time() - started, peak() - before
     left = [name for name in os.listdir(root) if not name.endswith(".lock") and name not in ("cache", "hostile")]
     return {
-        "outcome": outcome, "told": told, "seconds": round(seconds, 3), "megabytes": round(megabytes, 1),
+        "outcome": outcome,
+        "told": told,
+        "seconds": round(seconds, 3),
+        "megabytes": round(megabytes, 1),
         "outside": sorted({*os.listdir(folder)} - {"source", "root"}) + left,
-    }  # fmt: skip
+    }
 
 
 def reset_peak() -> float:
