@@ -81,6 +81,7 @@ def make(output: Path, n_stages: int) -> None:
 def make_stage(output: Path, dataset: str, label: str, seed: int, episodes: list[Episodes]) -> StageRecord:
     key = digest([dataset, label, seed])
     folder = StageFolder(output / "stages" / dataset / f"{label}-{seed}")
+    folder.path.mkdir(parents=True)
     rng = np.random.default_rng([int(key[:8], 16)])
     weights = torch.nn.Linear(1, 1)
     folder.save_metrics([{"epoch": epoch, "loss": 2 / epoch, "accuracy": 0.5} for epoch in range(1, 21)])

@@ -12,7 +12,8 @@ from math import comb
 
 import numpy as np
 
-from harness.statistics.class_level import ClassLevelModel, incidence
+from harness.statistics.class_level import ClassLevelModel
+from harness.statistics.incidence import incidence
 
 N_RESAMPLES = 499
 LEAST_DF, MOST_SCATTER = 5, 2.0  # of the jackknife that the harness had

@@ -16,8 +16,10 @@ from scipy import special
 from seeds_rules import LEVELS, RULES, Estimates, fraction, table
 
 from harness.common.randomness import numpy_generator
+from harness.statistics.class_effects import class_effects
 from harness.statistics.comparison import compare
-from harness.statistics.intervals import class_effects, incidence, interval
+from harness.statistics.incidence import incidence
+from harness.statistics.intervals import interval
 
 N_RUNS, BLOCK, N_RANKED = 6000, 2000, 400
 N_TRUTH = 100_000  # seeds an episode, whose mean is the truth

@@ -36,11 +36,17 @@ def load_arrays(
     Raises:
         RunsError: the file cannot be read, is damaged, or of a newer format.
     """
-    import numpy as np
-
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            document, arrays = json.loads(str(file["about"])), {name: file[name] for name in names}
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as file:
+            about, *arrays = (_member(file, name) for name in ("about", *names))
+            document = json.loads(str(about))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RunsError(f"{path} cannot be read ({error}). {remedy}") from None
-    return parse(kind, document, path), arrays
+    return parse(kind, document, path), dict(zip(names, arrays, strict=True))
+
+
+def _member(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array of an .npz; ``numpy.load`` opens each member twice."""
+    import numpy as np
+
+    return np.lib.format.read_array(io.BytesIO(file.read(f"{name}.npy")), allow_pickle=False)

@@ -94,9 +94,9 @@ def _nodes(df: float, other_df: float) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 @lru_cache(maxsize=4096)  # a report asks thousands of times, for few degrees of freedom
 def _student_quantile(df: float, level: float) -> float:
-    from scipy import stats
+    from scipy import special
 
-    return float(stats.t.isf((1 - level) / 2, df))
+    return float(-special.stdtrit(df, (1 - level) / 2))
 
 
 def _lower_tail(df: float, values: np.ndarray | float) -> np.ndarray:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.statistics.incidence import incidence, kept_by_classes
+
 LEAST_EPISODES = 6  # with fewer the variance of the error has no mean of its own
 PRIOR_SCALE = 4.0  # median of the half-Cauchy prior: nearly flat, yet it ends where episodes are too few to tell
 LEAST_RATIO, MOST_RATIO = 1e-3, 1e6  # of the integral; beyond, one of the two is as good as absent
@@ -48,9 +50,7 @@ class ClassLevelModel:
         scaled = np.geomspace(LEAST_RATIO, MOST_RATIO, N_RATIOS)  # ρ
         self._log_prior = np.log(scaled / (1 + (scaled / PRIOR_SCALE) ** 2))  # of log ρ, but for a constant
         ratios = scaled**2 * self.df / eigenvalues.sum()  # (N_RATIOS,): σ_a² / σ_ε²
-        growth = (
-            1 + ratios[:, None] * eigenvalues
-        )  # (N_RATIOS, R): what class effects add to the scatter of a direction
+        growth = 1 + ratios[:, None] * eigenvalues  # (N_RATIOS, R): of a direction's scatter, by class effects
         self._shrinkage, self._log_volume = 1 / growth, np.log(growth).sum(axis=1)
         self._of_effects = 1 / eigenvalues
         shares = has.mean(axis=0)  # (C,): how much of each class effect the mean has
@@ -79,18 +79,7 @@ class ClassLevelModel:
         return ClassLevelError(mean * (df_of_t - 2) / df_of_t, df_of_t)
 
 
-def incidence(classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """(E, n_classes) float64: 1 for each class (E, n_way) that an episode has.
-
-    Where ways differ, rows of classes are filled up with -1, and a class counts 1 / way: an episode's accuracy is that
-    of its classes on average, however many there are.
-    """
-    has = np.zeros((len(classes), n_classes + 1))
-    np.put_along_axis(has, classes, 1.0, axis=1)  # -1 is the last column
-    has = np.ascontiguousarray(has[:, :-1])
-    return has / has.sum(axis=1, keepdims=True) if ways_differ(classes) else has
-
-
-def ways_differ(classes: np.ndarray) -> bool:
-    """Whether episodes have as many classes as each drew, rows (E, n_way) being filled up with -1."""
-    return bool((classes < 0).any())
+@kept_by_classes
+def class_level_model(classes: np.ndarray, n_classes: int) -> ClassLevelModel:
+    """The model of episodes with these classes."""
+    return ClassLevelModel(classes, n_classes)

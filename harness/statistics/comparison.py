@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.statistics.behrens_fisher import MOST_DF, Part, two_sided_p
-from harness.statistics.intervals import LEAST_SEEDS, LEVEL, Interval, checked, class_effects, interval
+from harness.statistics.class_effects import class_effects
+from harness.statistics.intervals import LEAST_SEEDS, LEVEL, Interval, checked, interval
 
 if TYPE_CHECKING:
     from harness.contract.episodes import Target

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from harness.statistics.behrens_fisher import Part, half_width, two_sided_p
-from harness.statistics.class_level import LEAST_EPISODES, ClassLevelModel, incidence, ways_differ
+from harness.statistics.class_effects import class_effects
+from harness.statistics.class_level import LEAST_EPISODES, class_level_model
 
 LEVEL = 0.95
-LEAST_DF = 5  # with fewer left by the class effects, ``open`` keeps them in
 LEAST_SEEDS = 3  # with fewer, nothing is said about other seeds
 LEAST_DF_ONCE = 40  # with fewer of episodes, what seeds do to single episodes is counted twice: docs/statistics.md
 WEIGHTS_ONLY = "these weights, not these methods"
@@ -30,9 +31,13 @@ class Interval:
     mean: float
     standard_error: float  # infinite where nothing can be said
     df: float  # degrees of freedom of Student's t; over seeds, of the seeds' part
-    half_width: float
+    level: float = LEVEL
     note: str = ""  # what a reader must know of it
     parts: tuple[Part, ...] = ()  # of the squared standard error, with their degrees of freedom; seeds first
+
+    @cached_property
+    def half_width(self) -> float:
+        return half_width(self.parts, self.level) if math.isfinite(self.standard_error) else math.inf
 
     @property
     def low(self) -> float:
@@ -75,7 +80,7 @@ def class_interval(accuracies: np.ndarray, classes: np.ndarray, n_classes: int, 
     Infinite under six episodes, and where every episode has every class.
     """
     values = checked(accuracies)
-    error = ClassLevelModel(classes, n_classes).error(values)
+    error = class_level_model(classes, n_classes).error(values)
     if error is None:
         few = (
             f"fewer than {LEAST_EPISODES} episodes" if len(values) < LEAST_EPISODES else "every episode has all classes"
@@ -124,42 +129,6 @@ def _single_episodes(name: str, by_seed: np.ndarray, classes: np.ndarray, n_clas
     return float(np.square(errors).sum()) / (n_seeds * (n_seeds - 1))
 
 
-@dataclass(frozen=True)
-class ClassEffects:
-    """A regression of accuracies on the classes of their episodes."""
-
-    mean: float  # at equal shares of all classes
-    variance: float  # of that mean, for new images of these classes
-    residual_variance: float  # of an episode
-    df: int
-    adjusted: np.ndarray  # (E,) the values without class effects: same mean, and the scatter that episodes have
-
-
-def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> ClassEffects | None:
-    """The regression of values (E,) on classes (E, n_way); None where too few episodes are left to judge it by.
-
-    Every episode has the same weight in it, whatever its way.
-    """
-    design = incidence(classes, n_classes)  # (E, C)
-    n_episodes, n_way = classes.shape
-    gram = design.T @ design
-    rank = int(np.linalg.matrix_rank(gram, hermitian=True))
-    df = n_episodes - rank
-    if df < LEAST_DF:
-        return None
-    inverse = np.linalg.pinv(gram, hermitian=True)  # (C, C)
-    share = np.full(n_classes, (1 if ways_differ(classes) else n_way) / n_classes)  # (C,)
-    if not np.allclose(gram @ inverse @ share, share):
-        return None  # some class was never met
-    coefficients = inverse @ design.T @ values  # (C,)
-    residuals = values - design @ coefficients
-    residual_variance = float((residuals**2).sum() / df)
-    variance = residual_variance * float(share @ inverse @ share)
-    mean = float(share @ coefficients)
-    adjusted = mean + residuals * math.sqrt(n_episodes / df)  # what the fit took off the scatter is given back
-    return ClassEffects(mean, variance, residual_variance, df, adjusted)
-
-
 def checked(accuracies: np.ndarray) -> np.ndarray:
     """Accuracies (E,) as float64.
 
@@ -187,5 +156,4 @@ def _with_error(
     name: str, mean: float, parts: tuple[Part, ...], level: float, note: str = "", df: float | None = None
 ) -> Interval:
     error = math.sqrt(sum(variance for variance, _ in parts)) if parts else math.inf
-    width = half_width(parts, level) if parts else math.inf
-    return Interval(name, float(mean), error, float(parts[0][1] if df is None else df), width, note, parts)
+    return Interval(name, float(mean), error, float(parts[0][1] if df is None else df), level, note, parts)

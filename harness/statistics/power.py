@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.statistics.behrens_fisher import critical_values
+from harness.statistics.class_effects import LEAST_DF, class_effects
 from harness.statistics.comparison import paired_differences
-from harness.statistics.intervals import LEAST_DF, LEAST_DF_ONCE, LEAST_SEEDS, LEVEL, class_effects
+from harness.statistics.intervals import LEAST_DF_ONCE, LEAST_SEEDS, LEVEL
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from harness.reports.figures.plots import losses
@@ -117,7 +118,7 @@ def _cost(spec: EpisodeSpec, axis: str, points: list[dict[str, Any]], free: Sequ
 def learning(table: Table) -> Figure | None:
     """Training losses by epoch, a panel a row: losses of different methods share no scale."""
     rows = [row for row in table.rows if losses(row)]
-    names = list(dict.fromkeys(name for row in rows for name in losses(row)))  # the same colour in each panel
+    names = tuple(dict.fromkeys(name for row in rows for name in losses(row)))  # the same colour in each panel
     if not rows:
         return None
     charts = []
@@ -132,7 +133,7 @@ def learning(table: Table) -> Figure | None:
         if not values:
             continue
         last = max(value["epoch"] for value in values)
-        spec = _curve("loss", names, losses(row), last, zero=True)
+        spec = _curve("loss", names, tuple(losses(row)), last, zero=True)
         ends = [f"{value['curve']} {value['value']:g}" for value in values if value["epoch"] == last]
         about = f"{row.name}: after {last} epochs {', '.join(ends[:6])}."
         charts.append(Chart(row.name, spec, values, about, NUMBERS, ("x", "y")))
@@ -154,7 +155,7 @@ def validation(table: Table) -> Figure | None:
     ]
     if not values:
         return None
-    names, last = list(dict.fromkeys(value["curve"] for value in values)), max(value["epoch"] for value in values)
+    names, last = tuple(dict.fromkeys(value["curve"] for value in values)), max(value["epoch"] for value in values)
     best = {name: max(value["value"] for value in values if value["curve"] == name) for name in names}
     about = "Highest validation accuracy: " + ", ".join(f"{name} {value:.2f} percent" for name, value in best.items())
     spec = _curve("validation accuracy (%)", names, names, last, zero=False)
@@ -162,7 +163,8 @@ def validation(table: Table) -> Figure | None:
     return Figure("validation", "Validation accuracy", "Accuracy on validation episodes by epoch.", [panel])
 
 
-def _curve(axis: str, names: Sequence[str], shown: Sequence[str], last: int, zero: bool) -> dict[str, Any]:
+@lru_cache(maxsize=32)  # most panels of a figure have the same
+def _curve(axis: str, names: tuple[str, ...], shown: tuple[str, ...], last: int, zero: bool) -> dict[str, Any]:
     """The spec of curves by epoch. ``names``: of all panels, whose order gives colours; ``shown``: of this one."""
     import altair as alt
 
