@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.arguments import Against
+from harness.cli.arguments import Against, DataRoot, data_root
 from harness.cli.terminal import print_report
 from harness.common.errors import HarnessError
 
@@ -79,6 +79,7 @@ def report(
         str | None, typer.Option(help="Default: tab: and the dataset's name.", rich_help_panel=LATEX)
     ] = None,
     against: Against = None,
+    root: DataRoot = None,
 ) -> int:
     """Print the comparison table of a run folder again, or of several, without training anything."""
     from harness.catalogue.catalogue import Catalogue
@@ -120,6 +121,10 @@ def report(
     built = with_rows(built, view, rows.split(",") if rows else (), sort)
     for dataset in without_numbers(built) if published else ():
         sys.stderr.write(f"--published: no number is known for any row of {dataset}\n")
+    if reporter.name == "html":
+        from harness.cli.report_images import with_images
+
+        built = with_images(built, catalogue, data_root(root))
     text = reporter.render(built)
     if to is None and format_ is None:
         print_report(built, reporter.render)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from harness.common.errors import RunsError
 from harness.contract.episodes import EpisodeSpec, Target
 
 if TYPE_CHECKING:
+    from harness.contract.data import Split
     from harness.contract.plan import BenchPlan
     from harness.contract.results import Score
     from harness.reports.predictions import TablePredictions
@@ -177,6 +178,7 @@ class Table:
     standings: Mapping[EpisodeSpec, Standing] = field(default_factory=dict)  # where they were asked for
     created: str = ""  # when the bench ended, UTC
     predictions: TablePredictions | None = field(default=None, repr=False, metadata=NOT_PRINTED)
+    images: Callable[[], Split | None] = field(default=lambda: None, repr=False, metadata=NOT_PRINTED)  # scored on
 
 
 MARKS = {

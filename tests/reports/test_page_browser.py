@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.report_images import with_images
+from harness.reports.build import build_report
 from tests.helpers.browser import chromium, draw_all, open_page
 from tests.helpers.reports import Bench
 
@@ -205,3 +207,41 @@ def test_the_page_opens_at_a_section_from_its_contents(page):
     page.get_by_role("navigation").get_by_role("link", name="Conditions").click()
     assert Path(page.url).name.endswith("#t0-conditions")
     assert page.locator("#t0-conditions").bounding_box()["y"] < 900
+
+
+@pytest.fixture
+def looked_into(browser, catalogue, run_bench, tmp_path):
+    """The page of a real bench with its predictions and images."""
+    record = run_bench(methods=("pixels", "untrained"), floors=False)
+    report = with_images(build_report([(tmp_path / "runs", record)]), catalogue, tmp_path / "data")
+    path = tmp_path / "page.html"
+    path.write_text(catalogue.reporter("html").render(report), encoding="utf-8")
+    page = open_page(browser, path)
+    yield page
+    page.context.close()
+
+
+def test_an_episode_shows_its_images_and_what_two_rows_answered(looked_into):
+    place = looked_into.locator(".episodes")
+    assert place.locator("h4").count() == 5
+    cards = place.locator(".queries li")
+    assert cards.count() == 25
+    assert place.locator(".shown img").count() == 25 + 5  # one-shot
+    assert place.locator(".shown img").first.evaluate("image => image.complete && image.naturalWidth") == 16
+    assert cards.first.inner_text().count("pixels: ") == cards.first.inner_text().count("untrained: ") == 1
+    differ = int(place.locator(".summary").inner_text().rstrip(".").split()[-1])
+    place.get_by_label("Only where they differ").check()
+    assert cards.count() == differ > 0
+    assert looked_into.troubles == []
+
+
+def test_episodes_are_stepped_through_with_the_keyboard(looked_into):
+    episode = looked_into.locator("select.episode")
+    looked_into.get_by_role("button", name="Next", exact=True).focus()
+    looked_into.keyboard.press("Enter")
+    assert episode.input_value() == "1"
+    looked_into.get_by_role("button", name="Previous", exact=True).press("Enter")
+    assert episode.input_value() == "0"
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    violations = axe.run(looked_into).response["violations"]
+    assert [rule["id"] for rule in violations if rule["impact"] in ("serious", "critical")] == []

@@ -10,17 +10,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.common.version import __version__
-from harness.reports.answer import about, leads, sentences
+from harness.reports.answer import about, contestants, leads, sentences
+from harness.reports.failures import LEAST_EPISODES
 from harness.reports.figures.drawing import INTERVALS
 from harness.reports.formats.conditions import conditions
 from harness.reports.formats.markdown import ABOUT_PUBLISHED, about_differences, mark_notes, published_rows, title
-from harness.reports.formats.page import charts_accuracy, charts_training, scripts, tables
+from harness.reports.formats.page import charts_accuracy, charts_classes, charts_training, episodes, scripts, tables
 from harness.reports.formats.page.command import bench_command, report_command
 from harness.statistics.intervals import LEAST_SEEDS
 
 if TYPE_CHECKING:
     from harness.reports.formats.page.charts import Figure
     from harness.reports.model import Report, Table
+
+NO_PREDICTIONS = "this run folder keeps no predictions: harness evaluate RUNS adds them."
+FEW_EPISODES = f"no two classes met in {LEAST_EPISODES} closed episodes or more."
 
 
 def html(report: Report) -> str:
@@ -65,6 +69,7 @@ class _Data:
     def __init__(self) -> None:
         self._specs: dict[str, int] = {}
         self._charts: dict[str, Any] = {}
+        self.episodes: dict[str, Any] = {}  # section → what its browser of episodes shows
 
     def add(self, figure: Figure | None, prefix: str) -> dict[str, Any] | None:
         """The figure as templates take it, its charts kept under names that begin with ``prefix``."""
@@ -81,13 +86,13 @@ class _Data:
                 "numbers": chart.numbers,
                 "zoom": list(chart.zoom),
             }
-            shown.append({"id": name, "title": chart.title, "about": chart.about})
+            shown.append({"id": name, "title": chart.title, "about": chart.about, "zooms": bool(chart.zoom)})
         about_figure = {"name": figure.name, "title": figure.title, "caption": figure.caption, "small": figure.small}
         return {**about_figure, "charts": shown}
 
     def as_json(self) -> str:
         """JSON that may stand in a script element, whatever text is in it."""
-        whole = {"specs": [json.loads(text) for text in self._specs], "charts": self._charts}
+        whole = {"specs": [json.loads(text) for text in self._specs], "charts": self._charts, "episodes": self.episodes}
         text = json.dumps(whole, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -102,21 +107,28 @@ def _made(report: Report) -> str:
 
 
 def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
-    found = leads(table)
+    found, kept = leads(table), table.predictions
+    names = [row.name for row in contestants(tables.ranked(table))]
     figures: Mapping[str, Figure | None] = {
         "answer": charts_accuracy.answer(found),
         "accuracies": charts_accuracy.accuracies(table),
         "differences": charts_accuracy.differences(table) if table.baseline else None,
         "cost": charts_training.cost(table),
+        "classes": charts_classes.by_class(kept, names) if kept else None,
+        "confusion": charts_classes.confusion(kept, names[0]) if kept and names else None,
         "learning": charts_training.learning(table),
         "validation": charts_training.validation(table),
     }
+    browser = episodes.browser(kept, names, table.images) if kept else None
+    if browser is not None:
+        data.episodes[prefix] = browser
     published = published_rows(table)
     grids = {
         "accuracy": tables.main(table),
         "differences": tables.differences(table),
         "published": tables.published(published),
         "cost": tables.cost(table),
+        "pairs": charts_classes.pairs(kept, names) if kept else None,
     }
     return {
         "id": prefix,
@@ -128,8 +140,12 @@ def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
         "few_seeds": len(table.plan.seeds) < LEAST_SEEDS,
         "figures": {name: data.add(figure, prefix) for name, figure in figures.items()},
         "grids": grids,
-        "contents": _contents(table, bool(published)),
+        "episodes": browser is not None,
+        "pictures": browser is not None and bool(browser["images"]),
+        "contents": _contents(table, bool(published), browser is not None),
         "absent": {
+            "predictions": "" if figures["classes"] else NO_PREDICTIONS,
+            "confusion": "" if figures["confusion"] or not figures["classes"] else FEW_EPISODES,
             "cost": "" if figures["cost"] else "no row trained anything whose cost is known.",
             "learning": "" if figures["learning"] else "no row was trained for more than one epoch.",
         },
@@ -144,11 +160,13 @@ def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
     }
 
 
-def _contents(table: Table, published: bool) -> list[tuple[str, str]]:
+def _contents(table: Table, published: bool, episodes: bool) -> list[tuple[str, str]]:
     parts = {
         "accuracy": "Accuracy",
         "differences": f"Differences from {table.baseline}" if table.baseline else "",
         "published": "Published numbers" if published else "",
+        "classes": "Novel classes",
+        "episodes": "Episodes" if episodes else "",
         "cost": "Cost",
         "learning": "Training",
         "conditions": "Conditions",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ class Figure:
     caption: str
     charts: Sequence[Chart]
     small: bool = False  # panels stand side by side
-    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)  # parameter of the specs → what it may be
 
 
 def chart(*layers: Any, height: int) -> dict[str, Any]:
@@ -67,7 +66,11 @@ def names_axis(names: Sequence[str]) -> Any:
     """An axis of rows in this order, from the top down."""
     import altair as alt
 
-    return alt.Y("row:N", sort=list(names), axis=alt.Axis(title=None, labelLimit=LABEL, domain=False, ticks=False))
+    return alt.Y(
+        "row:N",
+        sort=list(names),
+        axis=alt.Axis(title=None, labelLimit=LABEL, labelPadding=6, domain=False, ticks=False),
+    )
 
 
 def bounds(interval: Interval, least: float = -math.inf, most: float = math.inf) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from importlib import resources
 from harness.common.errors import HarnessError
 
 PACKAGE = "harness.reports.formats.page"
-SCRIPTS = ("page", "theme", "copy", "tables", "figures")
-STYLES = ("base", "tables", "parts", "narrow", "print")
+SCRIPTS = ("page", "theme", "copy", "tables", "figures", "episodes")
+STYLES = ("base", "tables", "parts", "episodes", "narrow", "print")
 
 
 def vega() -> str:

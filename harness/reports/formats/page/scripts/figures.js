@@ -48,7 +48,7 @@ const refuse = () => Promise.reject(new Error("this page loads nothing"));
 
 async function draw(panel) {
   const chart = data.charts[panel.dataset.chart], plot = panel.querySelector(".plot");
-  const zoomed = panel.querySelector(".zoom").getAttribute("aria-pressed") === "true";
+  const zoomed = panel.querySelector('.zoom[aria-pressed="true"]') !== null;
   const before = views.get(panel);
   views.set(panel, null);
   if (before) before.finalize();
@@ -113,7 +113,7 @@ const seen = new IntersectionObserver(
 panels.forEach((panel) => {
   panel.querySelector(".plot-tools").hidden = false;
   const zoom = panel.querySelector(".zoom");
-  zoom.addEventListener("click", () => {
+  if (zoom) zoom.addEventListener("click", () => {
     const on = zoom.getAttribute("aria-pressed") !== "true";
     zoom.setAttribute("aria-pressed", String(on));
     draw(panel);
