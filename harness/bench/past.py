@@ -97,6 +97,11 @@ class Past:
             for stage, ratio in like
         )
 
+    def n_bytes(self, kind: Kind) -> int | None:
+        """How much room a stage of a kind takes, on whatever machine; None: unknown."""
+        like = self.like(kind, {})
+        return round(median(stage.n_bytes for stage, _ in like)) if like else None
+
     def _known(self, kind: Kind) -> list[PastStage]:
         key = (kind.place, kind.method, kind.stage)
         if key not in self._stages:

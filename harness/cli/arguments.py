@@ -27,6 +27,13 @@ AtOnce = Annotated[
 Output = Annotated[Path, typer.Option("--output", help="Folder for run records.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say also what is decided for each stage.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and the table alone.")]
+DryRunFlag = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only print what would be trained, what is there already and how long it takes; write nothing.",
+    ),
+]
 Runs = Annotated[Path, typer.Argument(help="A run folder, as made by harness bench --output.")]
 
 Against = Annotated[

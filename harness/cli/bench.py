@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import Against, AtOnce, DataRoot, Executor, Output, Quiet, Verbose, data_root, level_of
+from harness.cli.arguments import (
+    Against,
+    AtOnce,
+    DataRoot,
+    DryRunFlag,
+    Executor,
+    Output,
+    Quiet,
+    Verbose,
+    data_root,
+    level_of,
+)
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
 
@@ -27,6 +38,7 @@ def bench(
     verbose: Verbose = False,
     quiet: Quiet = False,
     against: Against = None,
+    dry_run: DryRunFlag = False,
 ) -> int:
     """Train and score methods on identical splits and episodes, and print a markdown comparison table.
 
@@ -39,8 +51,10 @@ def bench(
         display.status("loading methods and data")
         from harness.bench.against import refusing_strangers, without_foreign_baseline
         from harness.bench.bench import bench as run
+        from harness.bench.dry_run import dry_run as foretell
         from harness.bench.plan import load_plan
         from harness.catalogue.catalogue import Catalogue
+        from harness.cli.dry_run import print_dry_run
         from harness.execution.factory import make_executor
         from harness.reports.build import build_report
         from harness.reports.foreign import read_rows
@@ -51,8 +65,10 @@ def bench(
         display.notifying(catalogue)
         workers = make_executor(executor, catalogue, at_once)
         try:
-            asked = without_foreign_baseline(chosen, rows)
-            record = run(asked, catalogue, workers, output, data_root(root), refusing_strangers(rows, display))
+            asked, observe = without_foreign_baseline(chosen, rows), refusing_strangers(rows, display)
+            if dry_run:
+                return print_dry_run(foretell(asked, catalogue, workers, output, data_root(root), observe))
+            record = run(asked, catalogue, workers, output, data_root(root), observe)
         finally:
             workers.close()
     report = build_report([(output, record)], chosen.baseline, published, chosen.equivalent, against=rows)

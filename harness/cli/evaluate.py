@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.arguments import Against, AtOnce, DataRoot, Executor, Quiet, Runs, Verbose, data_root, level_of
+from harness.cli.arguments import (
+    Against,
+    AtOnce,
+    DataRoot,
+    DryRunFlag,
+    Executor,
+    Quiet,
+    Runs,
+    Verbose,
+    data_root,
+    level_of,
+)
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
 
@@ -46,6 +57,7 @@ def evaluate(
     verbose: Verbose = False,
     quiet: Quiet = False,
     against: Against = None,
+    dry_run: DryRunFlag = False,
 ) -> int:
     """Score the trained stages of a bench again: another classifier, more episodes, other shots. Trains nothing.
 
@@ -53,8 +65,10 @@ def evaluate(
     """
     from harness.bench.against import refusing_strangers, without_foreign_baseline
     from harness.bench.bench import bench as run
+    from harness.bench.dry_run import dry_run as foretell
     from harness.bench.plan import validated
     from harness.catalogue.catalogue import Catalogue
+    from harness.cli.dry_run import print_dry_run
     from harness.cli.progress import Display
     from harness.execution.factory import make_executor
     from harness.reports.build import build_report
@@ -74,6 +88,8 @@ def evaluate(
         workers = make_executor(executor, catalogue, at_once)
         try:
             asked, observe = without_foreign_baseline(plan, rows), refusing_strangers(rows, display)
+            if dry_run:
+                return print_dry_run(foretell(asked, catalogue, workers, runs, data_root(root), observe, earlier))
             record = run(asked, catalogue, workers, runs, data_root(root), observe, earlier)
         finally:
             workers.close()

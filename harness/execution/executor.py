@@ -31,5 +31,8 @@ class Executor(Protocol):
             emit: is told, in this process, what a job has to say while it runs: first that it has started.
         """
 
+    def share(self, machine: HardwareRequest) -> tuple[HardwareRequest, int] | None:
+        """What one of such jobs runs on, and how many run side by side; None: unknown beforehand, as on a cluster."""
+
     def close(self) -> None:
         """Let go of whatever is held for further jobs."""

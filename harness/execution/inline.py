@@ -34,5 +34,8 @@ class InlineExecutor:
             emit(job, JobStarted())
             yield job, run_job(job, self._catalogue, partial(emit, job))
 
+    def share(self, machine: HardwareRequest) -> tuple[HardwareRequest, int]:
+        return machine, 1
+
     def close(self) -> None:
         """Nothing is held."""

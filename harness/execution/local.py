@@ -81,18 +81,21 @@ class LocalExecutor:
 
     def _start_jobs(self, running: dict[StageJob, JobProcesses], ready: Ready, emit: Emit) -> None:
         """Start jobs until as many run as may, or none is ready."""
-        while (not running or len(running) < self._room(next(iter(running)))) and (job := ready()) is not None:
+        while (not running or len(running) < self._room(next(iter(running)).machine)) and (job := ready()) is not None:
             emit(job, JobStarted())
-            threads = job.machine.threads
-            if threads is None and (n_jobs := self._room(job)) > 1:
-                threads = max(1, n_cores() // n_jobs)
-            shared = replace(job, machine=replace(job.machine, threads=threads))
-            running[job] = JobProcesses(self._context, shared)
+            machine, _ = self.share(job.machine)
+            running[job] = JobProcesses(self._context, replace(job, machine=machine))
 
-    def _room(self, job: StageJob) -> int:
-        """How many such jobs run side by side."""
+    def share(self, machine: HardwareRequest) -> tuple[HardwareRequest, int]:
+        n_jobs = self._room(machine)
+        if machine.threads is None and n_jobs > 1:
+            machine = replace(machine, threads=max(1, n_cores() // n_jobs))
+        return machine, n_jobs
+
+    def _room(self, machine: HardwareRequest) -> int:
+        """How many jobs on such a machine run side by side."""
         if self._at_once is None:
-            self._at_once = room_at_once(job.machine)
+            self._at_once = room_at_once(machine)
         return self._at_once
 
     def close(self) -> None:

@@ -116,6 +116,9 @@ class RayExecutor:
         ):  # Ray ends processes where memory runs out, and starts this one again
             return []
 
+    def share(self, machine: HardwareRequest) -> None:
+        """Nodes differ, and how many are free is another matter by the time a job is ready."""
+
     def close(self) -> None:
         """End the tasks that still run; leave the cluster."""
         self._ray.shutdown()

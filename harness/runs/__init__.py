@@ -16,7 +16,15 @@ OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
 OUTPUT/begun/ID.json       a bench that has not ended, or not yet
 """
 
-from harness.runs.benches import begin_bench, find_bench, find_benches, load_benches, save_bench, writable
+from harness.runs.benches import (
+    begin_bench,
+    could_be_written,
+    find_bench,
+    find_benches,
+    load_benches,
+    save_bench,
+    writable,
+)
 from harness.runs.identity import SCORING_VERSION, TRAINING_VERSION, StageIdentity, digest, score_key
 from harness.runs.splits import draw_again, load_split, save_split
 from harness.runs.stages import KeptScore, StageFolder
@@ -28,6 +36,7 @@ __all__ = [
     "StageFolder",
     "StageIdentity",
     "begin_bench",
+    "could_be_written",
     "digest",
     "draw_again",
     "find_bench",

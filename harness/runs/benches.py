@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
 from pathlib import Path
 
-from harness.common.errors import RunsError
+from harness.common.errors import HarnessError, RunsError
 from harness.common.files import NO_ROOM, as_json, cannot_write, write_kept
 from harness.runs.records import BegunRecord, BenchRecord, read
 
@@ -105,6 +108,26 @@ def writable(*folders: Path) -> None:
             probe.write_bytes(b"")
             probe.unlink(missing_ok=True)
         except OSError as error:
-            if error.errno in NO_ROOM:
-                raise cannot_write(folder / ".writable", error) from None
-            raise RunsError(f"cannot write to {folder}: {error.strerror}. Choose another --output") from None
+            raise _not_writable(folder, error) from None
+
+
+def could_be_written(*folders: Path) -> None:
+    """Raises RunsError where ``writable`` would, and leaves everything as it is."""
+    for folder in folders:
+        place = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        try:
+            if not place.is_dir():
+                raise FileExistsError(errno.EEXIST if place == folder else errno.ENOTDIR, "")
+            # Of a name that no bench has, so that none that starts meanwhile can miss it.
+            probe = place / f".probe-{os.getpid()}-{threading.get_ident()}"
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            raise _not_writable(folder, error) from None
+
+
+def _not_writable(folder: Path, error: OSError) -> HarnessError:
+    if error.errno in NO_ROOM:
+        return cannot_write(folder / ".writable", error)
+    reason = os.strerror(error.errno or 0)
+    return RunsError(f"cannot write to {folder}: {reason}. Choose another --output")

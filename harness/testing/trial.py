@@ -257,6 +257,9 @@ class _Executor:
         if interrupt and isinstance(event, EpochDone):
             raise _Interrupted
 
+    def share(self, machine: HardwareRequest) -> tuple[HardwareRequest, int]:
+        return machine, 1
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -138,6 +138,14 @@ def test_room_is_what_cores_and_memory_are_enough_for():
     assert room_at_once(HardwareRequest("cpu", devices=2)) == 1
 
 
+@pytest.mark.parametrize(
+    ("at_once", "threads", "shared"), [("1", None, None), ("2", None, n_cores() // 2 or 1), ("2", 3, 3)]
+)
+def test_what_a_stage_runs_on_is_known_before_it_starts(catalogue, at_once, threads, shared):
+    machine, n_jobs = make_executor("local", catalogue, at_once).share(HardwareRequest("cpu", "32", threads))
+    assert (machine, n_jobs) == (HardwareRequest("cpu", "32", shared), int(at_once))
+
+
 def test_an_unknown_executor_is_told(catalogue):
     with pytest.raises(UnknownName, match="Did you mean 'local'"):
         make_executor("locale", catalogue)

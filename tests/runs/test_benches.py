@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.common.errors import RunsError
-from harness.runs import find_bench, find_benches, load_benches
+from harness.runs import could_be_written, find_bench, find_benches, load_benches, writable
 from harness.runs.benches import begun_benches, split_reference
 
 
@@ -77,3 +77,19 @@ def test_a_bench_that_is_ended_by_force_is_kept_as_begun_until_it_has_ended(run_
     record = run_bench(methods=("pixels", "untrained"))
     assert record.id == begun.id
     assert begun_benches(tmp_path / "runs") == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "broken", "/proc/nowhere", "/proc/nowhere/below"])
+def test_a_folder_that_cannot_be_written_is_told_in_the_same_words_without_trying(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "broken").symlink_to(tmp_path / "gone")
+    with pytest.raises(RunsError) as tried:
+        writable(tmp_path / place)
+    with pytest.raises(RunsError) as asked:
+        could_be_written(tmp_path / place)
+    assert str(asked.value) == str(tried.value)
+
+
+def test_to_ask_whether_a_folder_can_be_written_leaves_nothing_there(tmp_path):
+    could_be_written(tmp_path, tmp_path / "new" / "runs")
+    assert not list(tmp_path.iterdir())
