@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.bench.pretraining import Beginning, row_weights
+from harness.bench.weights import is_there
 from harness.common.errors import HarnessError, PluginError, one_line
 from harness.contract.backbones import BackboneRequest
 from harness.contract.plan import PRETRAINED
@@ -16,22 +18,40 @@ from harness.contract.plan import PRETRAINED
 if TYPE_CHECKING:
     from harness.bench.entries import Entry
     from harness.catalogue.catalogue import Catalogue
-    from harness.contract.data import Dataset
+    from harness.contract.data import Dataset, Split
+    from harness.contract.plan import BenchPlan
     from harness.execution.job import StageJob
+    from harness.runs.records import PretrainingRecord
 
 log = logging.getLogger("harness")
 
 
-def starting_weights(weights: str | None, backbone: str | None, catalogue: Catalogue) -> Path | None:
-    """The file that a backbone starts from, or None where it starts from its own initialisation.
+def starting_weights(
+    plan: BenchPlan, entry: Entry, seed: int, name: str, train: Split | None, output: Path, catalogue: Catalogue
+) -> tuple[Path | None, PretrainingRecord | None]:
+    """The file that a backbone starts from, and of a row of an earlier bench, what that was trained on.
 
+    None twice where it starts from its own initialisation.
+
+    Args:
+        name: of the dataset.
+        train: what is trained on.
     Raises:
-        HarnessError: ``--weights pretrained`` of a backbone without such weights on this machine.
+        HarnessError: ``--weights pretrained`` of a backbone without such weights on this machine, or RUN:ROW of a row
+            that is not there, has no weights, or another backbone.
     """
+    weights, backbone = entry.weights, entry.backbone
     if weights is None or backbone is None:
-        return None
-    if weights != PRETRAINED:
-        return Path(weights).expanduser()
+        return None, None
+    if weights == PRETRAINED:
+        return _pretrained(backbone, catalogue), None
+    if is_there(weights):
+        return Path(weights).expanduser(), None
+    training = Beginning(entry.label, backbone, seed, name, train.fingerprint if train else "")
+    return row_weights(weights, training, plan, output)
+
+
+def _pretrained(backbone: str, catalogue: Catalogue) -> Path:
     spec, argument = catalogue.backbone(backbone)
     if spec.pretrained is None:
         offering = [name for name, candidate in catalogue.backbones.items() if candidate.pretrained]

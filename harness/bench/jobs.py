@@ -37,7 +37,7 @@ def stage_jobs(
     machine = HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices)
     versions = tuple(catalogue.head(entry.head).versions) if entry.head else ()
     options = entry.options.model_dump(mode="json")
-    weights = starting_weights(entry.weights, entry.backbone, catalogue)
+    weights, pretraining = starting_weights(plan, entry, seed, source.dataset, dataset.train, output, catalogue)
     done: dict[str, StageJob] = {}
     stages = entry.method.stages(entry.options)
     positions = stage_positions(stages)
@@ -87,6 +87,7 @@ def stage_jobs(
             augment=plan.augment,
             head_versions=versions,
             predictions=plan.predictions,
+            pretraining=pretraining,
         )
         yield done[stage.name]
 

@@ -100,6 +100,7 @@ class BenchTable:
             transductive=entry.transductive,
             backbone=job.backbone,
             weights=entry.weights,
+            pretraining=job.pretraining,
             head=job.head,
             options=dict(job.options),
             seed=job.seed,

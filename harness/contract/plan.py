@@ -51,7 +51,7 @@ class BenchPlan(BaseModel):
     backbone: str | None = Field(None, description="backbone of every method; default: what the preset says")
     weights: str | None = Field(
         None,
-        description="file that backbones start from, 'pretrained' or 'none'; LABEL=FILE for one method",
+        description="what backbones start from: a file, RUN:ROW, 'pretrained' or 'none'; LABEL=… for one method",
     )
     shots: Numbers = Field((1, 5), description="support images a class, k_shot")
     way: Numbers = Field((5,), description="classes an episode, n_way")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.episodes.plan import EpisodePlan
     from harness.execution.source import DataSource
     from harness.hardware.request import HardwareRequest
+    from harness.runs.records import PretrainingRecord
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class StageJob:
     head_versions: tuple[int, ...] = ()  # of what the head names
     recorded_key: str = ""  # of a stage that an earlier version may have trained; empty: what the identity makes
     predictions: bool = False  # whether the predicted label of every query is kept
+    pretraining: PretrainingRecord | None = None  # of the weights, where they are those of an earlier bench's row
 
     def score_key(self, episodes: Episodes) -> str:
         return score_key(self.key, episodes, self.head, self.protocol.seed, self.head_versions)

@@ -16,6 +16,7 @@ from harness.reports.foreign import ForeignRow, TableEpisodes, refuse_strangers
 from harness.reports.marks import marks
 from harness.reports.model import INTERVALS, TESTED_ON, Cell, History, Mark, Measured, Report, Row, Setting, Table
 from harness.reports.predictions import TablePredictions
+from harness.reports.pretraining import pretrained
 from harness.runs import StageFolder
 from harness.statistics.intervals import closed_interval, interval
 
@@ -224,6 +225,7 @@ def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: 
         marks=marks(group.measured, seeds) if not failures else (),
         options=first.options,
         weights=first.weights,
+        pretrained=pretrained([r.pretraining for r in group.records if r.pretraining is not None]),
         note=first.note,
         identity=group.identity,
     )

@@ -130,6 +130,7 @@ class ForeignRow:
             marks=tuple(marks),
             options=record.options,
             weights=record.weights,
+            pretrained=record.pretrained,
             note=record.note,
             source=self.source(data_fingerprint),
             identity=record.sha256,
@@ -180,7 +181,7 @@ def read_row(path: Path) -> RowRecord:
     if record.sha256 != row_digest(value):
         raise RunsError(f"{path} was changed since it was written: its sha256 is not the one that it names")
     printed = (record.row, record.label, record.stage, record.method, record.preset or "", record.backbone or "")
-    for text in (*printed, record.head, record.note, record.bench, record.created, record.dataset):
+    for text in (*printed, record.head, record.note, record.pretrained, record.bench, record.created, record.dataset):
         if CONTROL.search(text) or "\n" in text:
             raise RunsError(f"{path}: the name {text!r} holds control characters")
     return record

@@ -143,7 +143,8 @@ class Row:
     failure: str | None
     marks: tuple[Mark, ...] = ()  # signs that it learned nothing
     options: Mapping[str, Any] = field(default_factory=dict)  # all of the method's
-    weights: str | None = None  # the file that its backbone started from, or 'pretrained'
+    weights: str | None = None  # the file that its backbone started from, RUN:ROW, or 'pretrained'
+    pretrained: str = ""  # of RUN:ROW: which row that was, and what it was trained on, in words
     note: str = ""  # what its preset has a reader know
     identity: Hashable = field(default=None, repr=False, metadata=NOT_PRINTED)  # rows that share it are one, renamed
     source: str = ""  # of a row that is not of this run folder: its file and fingerprints, in words

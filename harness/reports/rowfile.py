@@ -71,6 +71,7 @@ _AS_PRINTED = (
     "transductive",
     "backbone",
     "weights",
+    "pretrained",
     "head",
     "seeds",
     "images_seen",

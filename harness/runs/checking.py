@@ -78,6 +78,8 @@ def _printed(bench: BenchRecord) -> Iterator[str]:
         yield from (table.dataset, table.test_dataset or "", *table.notes)
         for stage in table.stages:
             yield from (stage.row, stage.label, stage.stage, stage.backbone or "", stage.preset or "", stage.note)
+            if stage.pretraining is not None:
+                yield from (text for text in vars(stage.pretraining).values() if isinstance(text, str))
 
 
 def _score(arrays: dict[str, np.ndarray]) -> np.ndarray:

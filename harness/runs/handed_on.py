@@ -64,6 +64,9 @@ class RowRecord(FileRecord):
     transductive: bool
     backbone: str | None
     weights: str | None
+    pretrained: str = Field(
+        "", description="what the row of an earlier run that it started from was trained on, in words"
+    )
     head: str = Field(description="as it is printed")
     bench: str = Field(description="ID of the bench that it is from")
     created: str

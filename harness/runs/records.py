@@ -34,6 +34,22 @@ from harness.runs.record_base import FORMAT, EpisodesRecord, FileRecord, Frozen
 Record = TypeVar("Record", bound="FileRecord")
 
 
+class PretrainingRecord(Frozen):
+    """The row of an earlier bench whose weights a backbone starts from."""
+
+    bench: str = Field(description="its ID")
+    row: str = Field(description="its name there")
+    seed: int
+    key: str = Field(description="sha256 over all that decided its weights")
+    weights_sha256: str = Field(description="of the file of its weights")
+    dataset: str = Field(description="that it was trained on")
+    train_on: Literal["train", "trainval"]
+    n_classes: int = Field(description="that it was trained on")
+    same_data: bool = Field(description="whether it was trained on the images that this stage is trained on")
+    may_know_novel: bool = Field(description="whether the classes that are scored may be among them")
+    before: str = Field("", description="what the row itself started from; empty: its own initialisation")
+
+
 class StageRecord(Frozen):
     """One stage of one method with one seed, as a bench asked for it."""
 
@@ -48,7 +64,8 @@ class StageRecord(Frozen):
     floor: bool = Field(description="a baseline without training")
     transductive: bool = Field(description="a query's scores depend on the other queries")
     backbone: str | None
-    weights: str | None = Field(None, description="file that the backbone starts from, or 'pretrained'")
+    weights: str | None = Field(None, description="file that the backbone starts from, RUN:ROW, or 'pretrained'")
+    pretraining: PretrainingRecord | None = Field(None, description="what that row was trained on, of a RUN:ROW")
     head: Head | None = Field(description="classifier, transform and views; null where the learner classifies itself")
     options: Mapping[str, Any] = Field(description="all options of the method")
     seed: int

@@ -84,8 +84,9 @@ def _weights(table: Table) -> list[str]:
     """What the backbones started from, where not from their own initialisation."""
     started: dict[str, list[str]] = {}
     for row in table.rows:
-        if row.weights and row.label not in started.setdefault(row.weights, []):
-            started[row.weights].append(row.label)
+        start = row.pretrained or row.weights
+        if start and row.label not in started.setdefault(start, []):
+            started[start].append(row.label)
     if not started:  # a record of before rows said it
         return [f"every backbone started from {table.plan.weights}"] if table.plan.weights else []
     if len(started) == 1 and all(row.weights for row in table.rows if row.backbone):

@@ -84,7 +84,7 @@ def main_cells(table: Table, view: View, costly: bool = True) -> list[dict[str, 
     numbers = {str(spec): _numbers(table, spec, view) for spec in table.specs}
     for row in table.rows:
         line: dict[str, str | Number] = {"method": marked(row.name, row)}
-        line |= {"backbone": row.backbone or "-", "head": head(row)}
+        line |= {"backbone": backbone(row), "head": head(row)}
         line |= {name: by_row.get(row.name, "failed" if row.failure else "-") for name, by_row in numbers.items()}
         if costly or view.columns:
             line.update(costs(row))
@@ -150,6 +150,11 @@ def mark_notes(table: Table) -> list[str]:
 
 def mean(row: Row, spec: EpisodeSpec, name: str = "closed") -> float:
     return row.cells[spec].intervals[name].mean
+
+
+def backbone(row: Row) -> str:
+    """``conv4``, or ``conv4, pretrained`` where it started from a row of an earlier run."""
+    return f"{row.backbone or '-'}{', pretrained' if row.pretrained else ''}"
 
 
 def head(row: Row) -> str:

@@ -48,6 +48,7 @@ def frame(report: Report) -> pd.DataFrame:
                 "peak_memory_bytes": row.peak_memory_bytes,
                 "failure": row.failure,
                 "marks": _marks(row, None),
+                **({"pretrained": row.pretrained} if row.pretrained else {}),
                 **({"source": row.source} if row.source else {}),
             }
             if row.failure:
