@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +15,7 @@ from safetensors.torch import save
 
 from harness.common.files import write_kept
 from harness.evaluation.embed import Embedding, ViewSource
-
-if TYPE_CHECKING:
-    from harness.contract.data import Split
+from harness.evaluation.kept import array_checksum
 
 EMBEDDING_VERSION = 1  # raised when the code that makes views or embeds them changes features
 
@@ -38,11 +35,6 @@ def identity(
         digest.update(f"{name};{tensor.dtype};{tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def file_name(split: Split, what: str = "") -> str:
-    """The file of a split's features, another for any other images: scored elsewhere, a stage keeps what it has."""
-    return f"{what}{split.name}-{hashlib.sha256(split.fingerprint.encode()).hexdigest()[:12]}.safetensors"
 
 
 def load_or_compute(
@@ -82,7 +74,7 @@ def _load(path: Path, key: str) -> Embedding | None:
             if metadata.get("identity") != key:
                 return None
             features, pairs = file.get_tensor("features"), file.get_tensor("pairs")
-            if metadata.get("checksum") != _checksum(features, pairs):
+            if metadata.get("checksum") != array_checksum(features.numpy(), pairs.numpy()):
                 return None
             return Embedding(features, pairs.numpy())
     except (OSError, SafetensorError):
@@ -91,13 +83,5 @@ def _load(path: Path, key: str) -> Embedding | None:
 
 def _save(path: Path, merged: Embedding, key: str) -> None:
     tensors = {"features": merged.features.cpu().contiguous(), "pairs": torch.from_numpy(merged.pairs).contiguous()}
-    metadata = {"identity": key, "checksum": _checksum(*tensors.values())}
+    metadata = {"identity": key, "checksum": array_checksum(*(tensor.numpy() for tensor in tensors.values()))}
     write_kept(path, save(tensors, metadata))
-
-
-def _checksum(*tensors: torch.Tensor) -> str:
-    """Against damage, not malice: CRC-32 reads gigabytes a second."""
-    checksum = 0
-    for tensor in tensors:
-        checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, checksum)
-    return str(checksum)

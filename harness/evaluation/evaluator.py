@@ -20,6 +20,7 @@ from harness.evaluation import cache
 from harness.evaluation.base import chosen_images, statistics
 from harness.evaluation.embed import NO_AUGMENTATION, Embedding, Progress, ViewSource, embed, silent, used_pairs
 from harness.evaluation.episodic import score_episodic
+from harness.evaluation.kept import file_name
 from harness.evaluation.logits import LogitsOf
 from harness.evaluation.scoring import Measure, accuracies, answers, query_order, score, spread
 
@@ -169,7 +170,7 @@ class Evaluator:
 
     def _cache_file(self, split: Split, what: str = "") -> Path | None:
         kind = "logits-" if isinstance(self.learner, LogitsOf) else ""
-        return self.features_cache / cache.file_name(split, what + kind) if self.features_cache else None
+        return self.features_cache / file_name(split, what + kind) if self.features_cache else None
 
     def _raw_statistics(self, names: Sequence[BaseStatistic], head: LoadedHead) -> BaseStatistics:
         """Statistics of the base classes' raw features. The mean alone is kept as one row, not as all features."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.contract.episodes import EpisodeSpec, Target
+from harness.evaluation.kept import file_name, raw_features
 from harness.runs import StageFolder, draw_again, load_split
 from harness.statistics.confusion import (
     ClassAccuracies,
@@ -116,6 +117,14 @@ class TablePredictions:
         if queries is None or first is None or second is None or self.seeds(row) != self.seeds(other):
             return None
         return disagreement(queries.true, first, second)
+
+    def features(self, row: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Images (M,) of the split and what the first seed of a row makes of them (M, D), as far as they are kept."""
+        records = self._records(row)
+        if self.split is None or not records:
+            return None
+        folder = StageFolder(self._output / records[0].folder)
+        return raw_features(folder.embeddings / file_name(self.split), len(self.split.labels))
 
     def _records(self, row: str) -> list[StageRecord]:
         return [record for record in self._table.stages if record.row == row]

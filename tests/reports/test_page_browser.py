@@ -235,6 +235,22 @@ def test_an_episode_shows_its_images_and_what_two_rows_answered(looked_into):
     assert looked_into.troubles == []
 
 
+def test_a_point_of_the_map_shows_its_image(looked_into):
+    panel = looked_into.locator("#t0-figure-map .panel")
+    panel.scroll_into_view_if_needed()
+    looked_into.wait_for_selector("#t0-map-0.drawn")
+    plot = looked_into.locator("#t0-map-0 canvas")
+    box = plot.bounding_box()
+    image = looked_into.locator("#vg-tooltip-element.visible img")
+    for step in range(400):  # the mouse looks for a point
+        across, down = divmod(step, 20)
+        looked_into.mouse.move(box["x"] + box["width"] * (across + 0.5) / 20, box["y"] + 420 * (down + 0.5) / 20)
+        if image.count():
+            break
+    assert image.evaluate("image => image.complete && image.naturalWidth") == 16
+    assert looked_into.troubles == []
+
+
 def test_episodes_are_stepped_through_with_the_keyboard(looked_into):
     episode = looked_into.locator("select.episode")
     looked_into.get_by_role("button", name="Next", exact=True).focus()

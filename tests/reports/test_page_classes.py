@@ -12,12 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
 
 from harness.cli.report_images import with_images
 from harness.contract.episodes import Episodes, EpisodeSpec
 from harness.reports.build import build_report
 from harness.reports.formats.html import html
+from harness.reports.formats.page import charts_map
 from harness.reports.formats.page.charts_classes import confusion
+from harness.reports.formats.page.charts_map import embeddings, plane
 from harness.reports.formats.page.episodes import browser
 from harness.reports.formats.page.pictures import pictures
 from harness.reports.formats.values import csv
@@ -88,7 +93,7 @@ def test_figures_of_classes_are_those_of_the_queries(reported):
 
 def test_the_episodes_to_look_into_have_the_queries_and_answers_of_the_first_seed(reported):
     report, lines = reported
-    (setting,) = page_data(html(report))["episodes"]["t0"]["settings"]
+    (setting,) = page_data(html(report))["episodes"]["t0"]
     first = lines[lines["seed"] == 0].set_index(["method", "episode"])
     for episode in setting["episodes"]:
         names = episode["classes"]
@@ -107,7 +112,7 @@ def test_the_episodes_to_look_into_have_the_queries_and_answers_of_the_first_see
 
 
 def test_the_most_disputed_episode_comes_first_with_its_two_rows():
-    shown = browser(Kept(), ["a", "b", "none"], lambda: None)["settings"][0]
+    shown = browser(Kept(), ["a", "b", "none"])[0]
     assert shown["rows"] == ["a", "b"]
     first = shown["episodes"][0]
     assert (first["number"], first["pair"], first["classes"]) == (0, ["a", "b"], ["two", "zero"])
@@ -120,7 +125,7 @@ def test_a_run_folder_without_predictions_says_how_to_get_them(runs):
     bench = runs().add("rfs/simple").add("skd/gen0", 0.6)
     text = bench.text("html")
     assert "keeps no predictions: harness evaluate RUNS adds them" in text
-    assert page_data(text)["episodes"] == {}
+    assert page_data(text)["episodes"] == {"t0": []}
     assert closed(bench, "rfs/simple").size  # though it has accuracies
 
 
@@ -132,15 +137,67 @@ def test_classes_that_rarely_met_are_not_called_confused(run_bench, tmp_path):
     assert "t0-confusion-0" not in page_data(text)["charts"]
 
 
-def test_images_are_shown_only_where_the_data_is_here_and_the_same(reported, catalogue, tmp_path, monkeypatch):
+def test_images_are_shown_only_where_the_data_is_here_and_the_same(reported, catalogue, tmp_path):
     report, _ = reported
-    shown = page_data(html(with_images(report, catalogue, tmp_path / "data")))["episodes"]["t0"]
-    indices = {i for episode in shown["settings"][0]["episodes"] for i in episode["query"]}
-    assert indices <= set(map(int, shown["images"]))
+    data = page_data(html(with_images(report, catalogue, tmp_path / "data")))
+    indices = {i for episode in data["episodes"]["t0"][0]["episodes"] for i in episode["query"]}
+    indices |= {value["number"] for value in data["charts"]["t0-map-0"]["values"]}
+    assert indices <= set(map(int, data["pictures"]["t0"]))
     other = replace(report, tables=[replace(report.tables[0], dataset="nowhere")])
     text = html(with_images(other, catalogue, tmp_path / "data"))
-    assert page_data(text)["episodes"]["t0"]["images"] == {}
+    assert page_data(text)["pictures"]["t0"] == {}
     assert "The images are not on this machine" in text
+
+
+def test_the_map_shows_features_in_the_plane_of_two_components(reported, tmp_path):
+    """Against scikit-learn's PCA of the features that the run folder keeps."""
+    report, lines = reported
+    figure = embeddings(report.tables[0].predictions, METHODS[::-1])
+    assert figure.title == "Where untrained puts images"
+    (file,) = (tmp_path / "runs" / "stages").rglob("untrained*seed0*/embeddings/test-*.safetensors")
+    kept = load_file(file)
+    raw = kept["pairs"][:, 1] == 0
+    of_image = dict(zip(kept["pairs"][raw, 0].tolist(), kept["features"][raw], strict=True))
+    values = figure.charts[0].values
+    assert len({value["class"] for value in values}) == 7  # all that there are
+    of_query = lines.drop_duplicates("image").set_index("image")["true"]
+    assert all(of_query.get(value["number"], value["class"]) == value["class"] for value in values)
+    points = PCA(2).fit_transform(normalize(np.stack([of_image[value["number"]] for value in values])))
+    shown = np.array([(value["x"], value["y"]) for value in values])
+    signs = np.sign((points * shown).sum(axis=0))
+    np.testing.assert_allclose(shown, points * signs, atol=0.0006)
+
+
+def test_the_map_is_of_the_classes_that_are_confused_most(reported, monkeypatch):
+    report, _ = reported
+    monkeypatch.setattr(charts_map, "MOST_CLASSES", 2)
+    shown = {value["class"] for value in embeddings(report.tables[0].predictions, ["untrained"]).charts[0].values}
+    lines = pd.read_csv(io.StringIO(csv(replace(report, view=View(what="confusion")))))
+    pairs = lines[(lines["method"] == "untrained") & (lines["target"] == "closed") & (lines["episodes"] >= 10)]
+    pairs = pairs[pairs["class"] != pairs["taken_for"]].sort_values("rate", ascending=False)
+    assert shown == set(pairs[["class", "taken_for"]].iloc[0])
+    assert pairs["rate"].iloc[0] > pairs["rate"].iloc[1]
+
+
+def test_a_plane_of_few_or_equal_features_is_no_error():
+    for features in (np.ones((5, 3), np.float32), np.zeros((4, 2), np.float32), np.eye(3, 1, dtype=np.float32)):
+        points, share = plane(features)
+        assert points.shape == (len(features), 2)
+        assert np.isfinite(points).all()
+        assert 0 <= share <= 1
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_without_features_the_page_has_no_map_and_says_why(reported, tmp_path, harm):
+    report, _ = reported
+    for file in (tmp_path / "runs" / "stages").rglob("embeddings/*.safetensors"):
+        content = file.read_bytes()
+        file.unlink()
+        if harm == "damaged":
+            file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    text = html(report)
+    assert "keeps no features of the highest rows" in text
+    assert "t0-map-0" not in page_data(text)["charts"]
 
 
 def test_pictures_are_small_webp_images_and_stop_at_their_limit():

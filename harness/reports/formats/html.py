@@ -15,7 +15,16 @@ from harness.reports.failures import LEAST_EPISODES
 from harness.reports.figures.drawing import INTERVALS
 from harness.reports.formats.conditions import conditions
 from harness.reports.formats.markdown import ABOUT_PUBLISHED, about_differences, mark_notes, published_rows, title
-from harness.reports.formats.page import charts_accuracy, charts_classes, charts_training, episodes, scripts, tables
+from harness.reports.formats.page import (
+    charts_accuracy,
+    charts_classes,
+    charts_map,
+    charts_training,
+    episodes,
+    pictures,
+    scripts,
+    tables,
+)
 from harness.reports.formats.page.command import bench_command, report_command
 from harness.statistics.intervals import LEAST_SEEDS
 
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from harness.reports.model import Report, Table
 
 NO_PREDICTIONS = "this run folder keeps no predictions: harness evaluate RUNS adds them."
+NO_FEATURES = "this run folder keeps no features of the highest rows: harness evaluate RUNS adds them."
 FEW_EPISODES = f"no two classes met in {LEAST_EPISODES} closed episodes or more."
 
 
@@ -47,7 +57,8 @@ def html(report: Report) -> str:
         lstrip_blocks=True,
     )
     data = _Data()
-    sections = [_section(table, f"t{i}", data) for i, table in enumerate(report.tables)]
+    share = pictures.MOST_BYTES // max(1, len(report.tables))
+    sections = [_section(table, f"t{i}", data, share) for i, table in enumerate(report.tables)]
     vega, script, style = scripts.vega(), scripts.own_script(), scripts.style()
     names = list(dict.fromkeys(section["title"] for section in sections))
     return environment.get_template("page.html").render(
@@ -70,6 +81,7 @@ class _Data:
         self._specs: dict[str, int] = {}
         self._charts: dict[str, Any] = {}
         self.episodes: dict[str, Any] = {}  # section → what its browser of episodes shows
+        self.pictures: dict[str, Any] = {}  # section → image → what shows it
 
     def add(self, figure: Figure | None, prefix: str) -> dict[str, Any] | None:
         """The figure as templates take it, its charts kept under names that begin with ``prefix``."""
@@ -85,6 +97,7 @@ class _Data:
                 "values": chart.values,
                 "numbers": chart.numbers,
                 "zoom": list(chart.zoom),
+                "equal": chart.equal,
             }
             shown.append({"id": name, "title": chart.title, "about": chart.about, "zooms": bool(chart.zoom)})
         about_figure = {"name": figure.name, "title": figure.title, "caption": figure.caption, "small": figure.small}
@@ -92,7 +105,8 @@ class _Data:
 
     def as_json(self) -> str:
         """JSON that may stand in a script element, whatever text is in it."""
-        whole = {"specs": [json.loads(text) for text in self._specs], "charts": self._charts, "episodes": self.episodes}
+        specs = [json.loads(text) for text in self._specs]
+        whole = {"specs": specs, "charts": self._charts, "episodes": self.episodes, "pictures": self.pictures}
         text = json.dumps(whole, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -106,7 +120,7 @@ def _made(report: Report) -> str:
     return " · ".join([*parts[:3], *([f"and {len(parts) - 3} more"] if len(parts) > 3 else [])])
 
 
-def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
+def _section(table: Table, prefix: str, data: _Data, most_bytes: int) -> dict[str, Any]:
     found, kept = leads(table), table.predictions
     names = [row.name for row in contestants(tables.ranked(table))]
     figures: Mapping[str, Figure | None] = {
@@ -116,12 +130,15 @@ def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
         "cost": charts_training.cost(table),
         "classes": charts_classes.by_class(kept, names) if kept else None,
         "confusion": charts_classes.confusion(kept, names[0]) if kept and names else None,
+        "map": charts_map.embeddings(kept, names) if kept else None,
         "learning": charts_training.learning(table),
         "validation": charts_training.validation(table),
     }
-    browser = episodes.browser(kept, names, table.images) if kept else None
-    if browser is not None:
-        data.episodes[prefix] = browser
+    browser = episodes.browser(kept, names) if kept else []
+    mapped = figures["map"].charts[0].values if figures["map"] else []
+    numbers = [*episodes.shown_images(browser), *(value["number"] for value in mapped)]
+    data.episodes[prefix] = browser
+    data.pictures[prefix] = pictures.table_pictures(table, numbers, most_bytes)
     published = published_rows(table)
     grids = {
         "accuracy": tables.main(table),
@@ -140,12 +157,13 @@ def _section(table: Table, prefix: str, data: _Data) -> dict[str, Any]:
         "few_seeds": len(table.plan.seeds) < LEAST_SEEDS,
         "figures": {name: data.add(figure, prefix) for name, figure in figures.items()},
         "grids": grids,
-        "episodes": browser is not None,
-        "pictures": browser is not None and bool(browser["images"]),
-        "contents": _contents(table, bool(published), browser is not None),
+        "episodes": bool(browser),
+        "pictures": bool(data.pictures[prefix]),
+        "contents": _contents(table, bool(published), bool(browser)),
         "absent": {
             "predictions": "" if figures["classes"] else NO_PREDICTIONS,
             "confusion": "" if figures["confusion"] or not figures["classes"] else FEW_EPISODES,
+            "map": "" if figures["map"] or not figures["classes"] else NO_FEATURES,
             "cost": "" if figures["cost"] else "no row trained anything whose cost is known.",
             "learning": "" if figures["learning"] else "no row was trained for more than one epoch.",
         },

@@ -31,6 +31,7 @@ class Chart:
     about: str  # its text alternative
     numbers: Mapping[str, str]  # field of the values → heading, of the table of numbers below
     zoom: Sequence[str] = ("x",)  # the axes that a reader zooms
+    equal: bool = False  # whether a step is as long on both axes, x and y; the browser knows how wide they are
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.reports.formats.page.charts_classes import closed_settings
-from harness.reports.formats.page.pictures import pictures
 from harness.statistics.confusion import disagreement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.contract.data import Split
     from harness.reports.model import Setting
     from harness.reports.predictions import Queries, TablePredictions
 
@@ -24,27 +22,21 @@ MOST_DISPUTED, MOST_HARD = 8, 4  # episodes of a setting
 Answers = Mapping[str, np.ndarray]  # row → (E, Q) classes of the split, of its first seed
 
 
-def browser(kept: TablePredictions, rows: Sequence[str], images: Callable[[], Split | None]) -> dict[str, Any] | None:
-    """What the browser of episodes shows, as plain values: settings with their episodes. None where there are none.
+def browser(kept: TablePredictions, rows: Sequence[str]) -> list[dict[str, Any]]:
+    """What the browser of episodes shows, as plain values: settings with their episodes.
 
     Episodes of varied shapes are left out.
-
-    Args:
-        images: opens the split; where there is none, or another than episodes are of, images are named by their
-            numbers.
     """
-    settings = [_setting(kept, setting, of) for setting, of in closed_settings(kept, rows) if not setting[0].varied]
-    if not settings:
-        return None
-    shown: dict[int, str] = {}
-    split = images()
-    if split is not None and kept.split is not None and split.fingerprint == kept.split.fingerprint:
-        episodes = [episode for setting in settings for episode in setting["episodes"]]
-        shown = pictures(
-            split.images,
-            [index for one in episodes for index in (*(i for shots in one["support"] for i in shots), *one["query"])],
-        )
-    return {"settings": settings, "images": shown}
+    return [_setting(kept, setting, of) for setting, of in closed_settings(kept, rows) if not setting[0].varied]
+
+
+def shown_images(settings: Sequence[Mapping[str, Any]]) -> Iterator[int]:
+    """The images that the browser shows, episode by episode."""
+    for setting in settings:
+        for episode in setting["episodes"]:
+            for shots in episode["support"]:
+                yield from shots
+            yield from episode["query"]
 
 
 def _setting(kept: TablePredictions, setting: Setting, rows: Sequence[str]) -> dict[str, Any]:

@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from harness.reports.model import Table
+
 SIDE = 48  # pixels, at most
 MOST_BYTES = 3_000_000  # of all pictures of a page, as text
+
+
+def table_pictures(table: Table, indices: Iterable[int], most_bytes: int) -> dict[int, str]:
+    """Pictures of the images that a table's rows were scored on; none where they are not here, or are others."""
+    indices = list(indices)
+    scored, split = table.predictions.split if table.predictions else None, table.images() if indices else None
+    if scored is None or split is None or split.fingerprint != scored.fingerprint:
+        return {}
+    return pictures(split.images, indices, most_bytes)
 
 
 def pictures(images: np.ndarray, indices: Iterable[int], most_bytes: int = MOST_BYTES) -> dict[int, str]:

@@ -1,6 +1,6 @@
 // The browser of episodes: support, queries, and what two rows answered.
 function picture(images, index, words) {
-  const source = images && images[index];
+  const source = images[index];
   return source ? make("img", undefined, { src: source, alt: words }) : make("span", "image " + index, { class: "no-picture" });
 }
 
@@ -48,7 +48,7 @@ function showEpisode(place, setting, episode, first, second, differing, images) 
 }
 
 all(".episodes").forEach((place) => {
-  const { settings, images } = data.episodes[place.dataset.episodes];
+  const settings = data.episodes[place.dataset.episodes], images = data.pictures[place.dataset.episodes];
   const [setting, episode, first, second] = ["setting", "episode", "first", "second"].map((name) => place.querySelector("." + name));
   const differing = place.querySelector(".differing");
   place.hidden = false;

@@ -33,13 +33,32 @@ function themed(spec, width) {
   };
 }
 
-function specOf(chart, zoomed) {
+// Values that have the number of an image get the image itself, for the tooltip; else nothing that can be seen.
+const NOTHING = "data:image/gif;base64,R0lGODlhAQABAAAAACw=";
+
+function pictured(values, pictures) {
+  return values.map((value) => ("number" in value ? { ...value, image: pictures[value.number] || NOTHING } : value));
+}
+
+// Domains under which a step is as long on both axes.
+function equalDomains(spec, values, width) {
+  const ends = (name) => [Math.min(...values.map((value) => value[name])), Math.max(...values.map((value) => value[name]))];
+  const [x, y] = [ends("x"), ends("y")];
+  const unit = 1.06 * Math.max((x[1] - x[0]) / width, (y[1] - y[0]) / spec.height) || 1;
+  [["x", x, width], ["y", y, spec.height]].forEach(([name, [low, high], pixels]) => {
+    const middle = (low + high) / 2, half = (unit * pixels) / 2;
+    Object.assign(spec.encoding[name].scale, { domain: [middle - half, middle + half], nice: false });
+  });
+}
+
+function specOf(chart, zoomed, pictures, width) {
   const spec = structuredClone(data.specs[chart.spec]);
   if (zoomed) {
     const first = spec.layer ? spec.layer[0] : spec;
     first.params = [{ name: "zoom", select: { type: "interval", encodings: chart.zoom }, bind: "scales" }];
   }
-  spec.data = { name: "values", values: chart.values };
+  if (chart.equal) equalDomains(spec, chart.values, width);
+  spec.data = { name: "values", values: pictured(chart.values, pictures) };
   return spec;
 }
 
@@ -52,7 +71,7 @@ async function draw(panel) {
   const before = views.get(panel);
   views.set(panel, null);
   if (before) before.finalize();
-  const spec = specOf(chart, zoomed);
+  const spec = specOf(chart, zoomed, data.pictures[panel.closest(".report").id], plot.clientWidth);
   const drawn = await vegaEmbed(plot, spec, {
     mode: "vega-lite",
     ast: true, // no eval: the page's policy forbids it
