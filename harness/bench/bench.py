@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import runs
 from harness.bench.events import BenchStarted, Observe
-from harness.bench.opening import open_bench
+from harness.bench.opening import OpenBench, open_bench
 from harness.bench.schedule import Schedule
 from harness.bench.table import BenchTable
 from harness.bench.unread import unread_options
@@ -58,7 +58,17 @@ def bench(
     """
     executor.check(HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices))
     runs.writable(*written_folders(output, trial))
-    opened = open_bench(plan, catalogue, output, root, earlier, trial)
+    return run_opened(open_bench(plan, catalogue, output, root, earlier, trial), executor, output, observe, trial)
+
+
+def run_opened(
+    opened: OpenBench, executor: Executor, output: Path, observe: Observe, trial: bool = False
+) -> BenchRecord:
+    """Train and score what is left of a bench, and keep its record; for the arguments see ``bench``.
+
+    Raises:
+        CannotWrite: there is no room in the run folder, or it is gone; what is done is kept.
+    """
     plan, tables, jobs = opened.plan, opened.tables, opened.jobs
     observe(BenchStarted(jobs, tables))
     if not trial:

@@ -83,7 +83,7 @@ class _Reader:
     def job(self, record: StageRecord) -> StageJob:
         plan, head = self._plan, record.head
         method = self._catalogue.method(record.method)
-        folder = self._folder(record)
+        folder = recorded_folder(self._output, record)
         identity = StageFolder(folder).identity
         if identity is not None:
             self._check_images(identity, record)
@@ -103,7 +103,8 @@ class _Reader:
             identity=StageIdentity.recorded({**vars(identity or _nothing_but(record)), "parents": record.parents}),
             folder=folder,
             parents=tuple(
-                ParentStage(parent.stage, positions.get(parent.stage, (0,)), self._folder(parent)) for parent in parents
+                ParentStage(parent.stage, positions.get(parent.stage, (0,)), recorded_folder(self._output, parent))
+                for parent in parents
             ),
             source=self._source,
             protocol=self._protocol,
@@ -113,14 +114,6 @@ class _Reader:
             recorded_key=record.key,
             predictions=plan.predictions,
         )
-
-    def _folder(self, record: StageRecord) -> Path:
-        place = PurePosixPath(record.folder.replace("\\", "/"))
-        if place.is_absolute() or ".." in place.parts:
-            raise RunsError(
-                f"{record.row} seed {record.seed}: the record names the folder {record.folder}, outside of it"
-            )
-        return self._output / place
 
     def _check_images(self, identity: StageIdentity, record: StageRecord) -> None:
         """Raises RunsError where a stage was trained on other images than the dataset has now."""
@@ -141,6 +134,14 @@ class _Reader:
                 f"{record.row} seed {record.seed} was trained on other images of {self._source.dataset} than there are "
                 f"here ({'; '.join(changed)}): give the data that it was trained on, or train again with harness bench"
             )
+
+
+def recorded_folder(output: Path, record: StageRecord) -> Path:
+    """Where a stage is. Raises RunsError where its record leads out of the run folder."""
+    place = PurePosixPath(record.folder.replace("\\", "/"))
+    if place.is_absolute() or ".." in place.parts:
+        raise RunsError(f"{record.row} seed {record.seed}: the record names the folder {record.folder}, outside of it")
+    return output / place
 
 
 def options_of(method: MethodSpec, label: str, recorded: Mapping[str, Any]) -> MethodOptions:

@@ -7,6 +7,7 @@
     OUTPUT/stages/DATASET/NAME/predictions/KEY.npz   PredictionsRecord, beside the array
     OUTPUT/splits/NAME.npz                           SplitRecord, beside the labels
     OUTPUT/tuning/NAME/search.json                   SearchRecord
+    OUTPUT/reproduction.json                         ReproductionRecord
     harness-runs.json in an archive of runs          ArchiveRecord
     a file of harness runs export --row              RowRecord
 
@@ -163,6 +164,12 @@ class SplitRecord(FileRecord):
     class_names: tuple[str, ...]
 
 
+class ReproductionRecord(FileRecord):
+    """That a run folder holds rows of another one's bench, trained again: harness runs reproduce."""
+
+    bench: str = Field(description="ID of the bench whose rows are trained again here")
+
+
 class SettingRecord(Frozen):
     """Accuracy of a trial in one setting. Fractions."""
 
@@ -201,6 +208,7 @@ FILES: tuple[type[FileRecord], ...] = (
     PredictionsRecord,
     SplitRecord,
     SearchRecord,
+    ReproductionRecord,
     ArchiveRecord,
     RowRecord,
 )
