@@ -14,6 +14,7 @@ from harness.common.errors import HarnessError
 from harness.reports.formats.lines import csv_lines
 from harness.reports.model import ACCURACIES, TESTED_ON, Cell, Report, Row
 from harness.reports.view import chosen_columns
+from harness.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,7 +188,9 @@ def plain(value: Any) -> Any:
         return plain(value.model_dump(mode="json"))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         printed = (field for field in dataclasses.fields(value) if field.metadata.get("printed", True))
-        return {field.name: plain(getattr(value, field.name)) for field in printed}
+        computed = ("half_width",) if isinstance(value, Interval) else ()
+        names = [*(field.name for field in printed), *computed]
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
