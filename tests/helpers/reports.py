@@ -20,6 +20,7 @@ from harness.reports.formats.markdown import main_rows
 from harness.runs import StageFolder, digest, load_benches, save_bench
 from harness.runs.identity import dataset_folder
 from harness.runs.records import BenchRecord, StageRecord, TableRecord, TrainedRecord
+from harness.runs.splits import save_split
 
 CATALOGUE = Catalogue.discover()
 SPECS = (EpisodeSpec(5, 1, 5), EpisodeSpec(5, 5, 5))
@@ -42,8 +43,11 @@ def trained_record(**values):
 class Bench:
     """A run folder, written as a bench writes it; accuracies are drawn from a seeded generator around a mean."""
 
-    def __init__(self, output, dataset="CIFAR-FS", n_classes=20, n_images=60, notes=(), specs=SPECS, **plan):
+    def __init__(
+        self, output, dataset="CIFAR-FS", n_classes=20, n_images=60, notes=(), specs=SPECS, predicts=False, **plan
+    ):
         self.output = output
+        self.predicts = predicts  # whether predictions are kept: any, they do not fit the accuracies
         self.dataset = dataset
         self.notes = notes
         self.plan = BenchPlan(dataset=(dataset,), queries=5, episodes=N_CLOSED, **plan)
@@ -88,6 +92,9 @@ class Bench:
                         some.classes,
                         self.split.n_classes,
                         spread,
+                        predicted=rng.integers(0, some.spec.n_way, some.query_labels.shape, np.uint8)
+                        if self.predicts
+                        else None,
                     )
                     scores.append(digest([key, some.fingerprint]))
                     folder.save_score(scores[-1], score, 1.0, scored_under)
@@ -114,6 +121,8 @@ class Bench:
         return self
 
     def save(self, bench_id="abc123"):
+        if self.predicts:
+            save_split(self.output, self.dataset, self.split)
         table = TableRecord(
             dataset=self.dataset,
             test_dataset=None,
@@ -121,6 +130,7 @@ class Bench:
             notes=self.notes,
             partial=any(note.startswith("partial data") for note in self.notes),
             data_fingerprint="d" * 64,
+            split_fingerprint=self.split.fingerprint if self.predicts else None,
             score_on="test",
             n_test_classes=self.split.n_classes,
             episodes=tuple(map(episodes_record, self.episodes)),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from harness.common.errors import HarnessError
+from harness.contract.episodes import EpisodeSpec
 from harness.contract.plan import BenchPlan
+from harness.reports.formats.html import html
 from harness.reports.formats.page.charts_training import pareto
 from harness.reports.formats.page.command import bench_command
 from tests.helpers.reports import SPECS, Bench
@@ -120,19 +124,26 @@ def test_a_library_that_is_missing_is_told_in_one_line(runs, monkeypatch, librar
 
 
 def test_the_same_runs_give_the_same_bytes_in_another_process(tmp_path):
-    bench = Bench(tmp_path / "runs", baseline="a/x").add("a/x", history=HISTORY).add("b/y", 0.6).save()
+    bench = Bench(tmp_path / "runs", baseline="a/x", predicts=True)
+    bench.add("a/x", history=HISTORY).add("b/y", 0.6).save()
     for name in ("one", "two"):
         command = [sys.executable, "-m", "harness", "report", str(bench.output), "-o", str(tmp_path / f"{name}.html")]
         subprocess.run(command, check=True, capture_output=True)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
-def test_a_page_of_twelve_methods_is_under_two_megabytes_without_their_images(tmp_path):
+def test_a_page_of_twelve_methods_is_under_five_megabytes_whatever_its_images(tmp_path):
     history = [{"epoch": i, "loss": 1 / i, "ce": 2 / i} for i in range(1, 400)]
-    bench = Bench(tmp_path / "runs", baseline="m0/x", seeds=(0, 1, 2))
+    specs = (EpisodeSpec(5, 1, 15), EpisodeSpec(5, 5, 15))
+    bench = Bench(tmp_path / "runs", baseline="m0/x", seeds=(0, 1, 2), specs=specs, n_images=100, predicts=True)
     for i in range(12):
         bench.add(f"m{i}/x", 0.4 + i / 50, history=history)
-    assert len(bench.text("html").encode()) < 2_000_000
+    report = bench.report()
+    (table,) = report.tables
+    noise = np.random.default_rng(0).integers(0, 255, (len(bench.split.labels), 84, 84, 3), np.uint8)
+    page = html(replace(report, tables=[replace(table, images=lambda: replace(bench.split, images=noise))]))
+    assert len(Page(page).data["pictures"]["t0"]) > 1000
+    assert len(page.encode()) < 5_000_000
 
 
 def test_what_is_not_there_is_absent_with_its_reason(runs):
