@@ -68,7 +68,7 @@ COMMANDS = (
             "harness report runs --plots figures",
         ),
     ),
-    Command("runs", "runs:app", "List, show, prune, hand on and reproduce runs"),
+    Command("runs", "runs:app", "List, show, compare, prune, hand on and reproduce runs"),
     Command(
         "cite",
         "cite:cite",

@@ -22,7 +22,7 @@ NAMES = {  # field of StageIdentity → what it is; of a field that holds severa
     "parents": "stages that it is trained from",
     "data": "fingerprint of the training images",
     "validation": "validation images and the head that is used on them",
-    "pixels": "of the images",
+    "pixels": "images:",
     "backbone": "backbone",
     "weights": "sha256 of the weights that its backbone starts from",
     "seed": "seed",
@@ -35,11 +35,16 @@ def deciding(identity: StageIdentity) -> dict[str, Any]:
     values = json.loads(json.dumps(asdict(identity)))
     parts: dict[str, Any] = {}
     for field, name in NAMES.items():
-        if isinstance(values[field], dict):
-            parts |= {f"{name} {part}": value for part, value in values[field].items()}
-        else:
-            parts[name] = values[field]
+        parts |= _flat(name, values[field], " ")
     return parts
+
+
+def _flat(name: str, value: Any, between: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {name: value}
+    return {
+        flat: one for part, inner in value.items() for flat, one in _flat(f"{name}{between}{part}", inner, ".").items()
+    }
 
 
 def changed_parts(then: StageIdentity, now: StageIdentity) -> Iterator[str]:
