@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     )
     from harness.contract.reporters import ReporterSpec
     from harness.contract.results import Score, StageFailure, StageResult
+    from harness.contract.trackers import TrackedBench, TrackedTable, TrackerSpec
     from harness.contract.training import Batch, Loss, Trainer, TrainingEpisodes
     from harness.contract.training_episodes import check_training_episodes
     from harness.datasets.prepared.fingerprints import image_digests
@@ -97,6 +98,7 @@ _PLACES = {
     "harness.contract.reporters": "ReporterSpec",
     "harness.contract.results": "Score StageFailure StageResult",
     "harness.contract.recipe": "Adam Length Position Recipe Selection Sgd StepDecay WarmUp constant cosine",
+    "harness.contract.trackers": "TrackedBench TrackedTable TrackerSpec",
     "harness.contract.training": "Batch Loss Trainer TrainingEpisodes",
     "harness.contract.training_episodes": "check_training_episodes",
     "harness.datasets.prepared.fingerprints": "image_digests",
@@ -179,6 +181,9 @@ __all__ = [
     "Step",
     "StepDecay",
     "StoredEmbedder",
+    "TrackedBench",
+    "TrackedTable",
+    "TrackerSpec",
     "TrainedLearner",
     "Trainer",
     "TrainingEpisodes",

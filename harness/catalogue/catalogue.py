@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from harness.catalogue.importing import why_not_imported
+from harness.catalogue.listeners import Listeners
+from harness.catalogue.output import standard_output_kept
 from harness.catalogue.validation import validate
 from harness.common.errors import HarnessError, PluginError, UnknownName, one_line
 from harness.common.version import __version__
@@ -25,6 +26,7 @@ from harness.contract.heads import ClassifierSpec, Head, TransformSpec
 from harness.contract.methods import MethodSpec
 from harness.contract.names import PartReference
 from harness.contract.reporters import ReporterSpec
+from harness.contract.trackers import TrackerSpec
 from harness.evaluation.heads import LoadedHead
 
 GROUP = "harness"
@@ -38,6 +40,7 @@ OFFERS: Mapping[str, tuple[str, type]] = {
     "harness_classifiers": ("classifier", ClassifierSpec),
     "harness_transforms": ("feature transform", TransformSpec),
     "harness_reporters": ("report format", ReporterSpec),
+    "harness_trackers": ("tracker", TrackerSpec),
 }
 
 
@@ -61,7 +64,7 @@ class Catalogue:
         self._offered: dict[str, dict[str, Any]] = {kind: {} for kind, _ in OFFERS.values()}
         self._owner: dict[tuple[str, str], str] = {}
         self._clashes: dict[tuple[str, str], str] = {}
-        self._off: set[Any] = set()  # notifying implementations that have raised
+        self.listeners = Listeners(self._manager, self._register)
         for name, plugin in plugins:
             self.add(name, plugin)
 
@@ -160,6 +163,10 @@ class Catalogue:
     def reporters(self) -> Mapping[str, ReporterSpec]:
         return self._offered["report format"]
 
+    @property
+    def trackers(self) -> Mapping[str, TrackerSpec]:
+        return self._offered["tracker"]
+
     def method(self, name: str) -> MethodSpec:
         return self._find("method", name)
 
@@ -178,6 +185,13 @@ class Catalogue:
 
     def reporter(self, name: str) -> ReporterSpec:
         return self._find("report format", name)
+
+    def tracker(self, name: str) -> TrackerSpec:
+        return self._find("tracker", name)
+
+    def notify(self, hook: str, report: Callable[[str], None], **arguments: Any) -> None:
+        """Call each implementation of a notifying hook on its own. One that raises is reported and switched off."""
+        self.listeners.notify(hook, report, **arguments)
 
     def dataset(self, name: str) -> tuple[DatasetSpec, str | None]:
         """The dataset, and what stands behind the colon of ``folder:PATH``. Capital and small letters are the same."""
@@ -230,40 +244,10 @@ class Catalogue:
                 raise PluginError(f"{kind} {name!r} is installed but broken: {broken.reason}")
         raise UnknownName(kind, name, self._offered[kind], "Installed")
 
-    def notify(self, hook: str, report: Callable[[str], None], **arguments: Any) -> None:
-        """Call each implementation of a notifying hook on its own. One that raises is reported and switched off."""
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            if implementation in self._off:
-                continue
-            try:
-                with standard_output_kept():
-                    implementation.function(**{name: arguments[name] for name in implementation.argnames})
-            except (Exception, SystemExit) as error:
-                report(f"{implementation.plugin_name}: {hook} failed and is switched off: {one_line(error)}")
-                self._off.add(implementation)
-
 
 def _is_path(name: str) -> bool:
     """Whether a name means a place on disk: it looks like a path, or is one."""
     return name.startswith(("~", ".")) or "/" in name or os.sep in name or os.path.exists(name)
-
-
-@contextlib.contextmanager
-def standard_output_kept() -> Iterator[None]:
-    """Inside, what a plugin prints goes to standard error: standard output is for tables."""
-    sys.stdout.flush()
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            kept = os.dup(1)
-        except OSError:  # there is none
-            yield
-            return
-        os.dup2(2, 1)  # also of what is printed by C code and by programs that it starts
-        try:
-            yield
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
 
 
 def _refuse_newer_api(distribution: importlib.metadata.Distribution | None) -> None:

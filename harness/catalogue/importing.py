@@ -10,6 +10,7 @@ import traceback
 from harness.common.errors import HarnessError, one_line
 
 ON_THE_WAY = (os.path.dirname(__file__), os.path.dirname(importlib.__file__))  # files that import plugins
+BACKPORT = f"{os.sep}importlib_metadata{os.sep}"  # which takes part once another library has imported it
 
 
 def why_not_imported(error: BaseException) -> str:
@@ -20,7 +21,7 @@ def why_not_imported(error: BaseException) -> str:
     places = [
         place
         for place in traceback.extract_tb(error.__traceback__)
-        if not place.filename.startswith(("<frozen ", *ON_THE_WAY))
+        if not place.filename.startswith(("<frozen ", *ON_THE_WAY)) and BACKPORT not in place.filename
     ]
     if not places:
         return text

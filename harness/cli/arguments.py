@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from harness.common.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.catalogue.catalogue import Catalogue
 
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of prepared datasets. Default: $HARNESS_DATA, else your own.")
@@ -27,6 +30,12 @@ AtOnce = Annotated[
 Output = Annotated[Path, typer.Option("--output", help="Folder for run records.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say also what is decided for each stage.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and the table alone.")]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        help="Trackers that keep the curves, by commas: tensorboard, mlflow, … as installed.", rich_help_panel="Machine"
+    ),
+]
 DryRunFlag = Annotated[
     bool,
     typer.Option(
@@ -48,6 +57,12 @@ def level_of(verbose: bool, quiet: bool) -> Level:
     if verbose and quiet:
         raise HarnessError("-v says more and -q less: give one of them")
     return "verbose" if verbose else "quiet" if quiet else "usual"
+
+
+def trackers_of(track: str | None, catalogue: Catalogue) -> list[str]:
+    """The trackers that ``--track`` names. Raises UnknownName where one of them is not installed."""
+    names = dict.fromkeys(name.strip() for name in (track or "").split(",") if name.strip())
+    return [catalogue.tracker(name).name for name in names]
 
 
 def data_root(given: Path | None) -> Path:

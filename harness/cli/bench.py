@@ -15,9 +15,11 @@ from harness.cli.arguments import (
     Executor,
     Output,
     Quiet,
+    Track,
     Verbose,
     data_root,
     level_of,
+    trackers_of,
 )
 from harness.cli.plan_flags import plan_flags
 from harness.cli.terminal import print_report
@@ -37,6 +39,7 @@ def bench(
     root: DataRoot = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
+    track: Track = None,
     against: Against = None,
     dry_run: DryRunFlag = False,
 ) -> int:
@@ -63,6 +66,8 @@ def bench(
         catalogue = Catalogue.discover()
         chosen, rows = load_plan(plan, changes), read_rows(against or [])
         display.notifying(catalogue)
+        trackers = trackers_of(track, catalogue)
+        display.tracking([] if dry_run else trackers, output)
         workers = make_executor(executor, catalogue, at_once)
         try:
             asked, observe = without_foreign_baseline(chosen, rows), refusing_strangers(rows, display)

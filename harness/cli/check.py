@@ -22,7 +22,8 @@ def check(
     Exit status 1 where it breaks one.
     """
     from harness.bench.notation import parse_setting
-    from harness.catalogue.catalogue import Catalogue, standard_output_kept
+    from harness.catalogue.catalogue import Catalogue
+    from harness.catalogue.output import standard_output_kept
     from harness.contract.presets import resolve
     from harness.testing import method_checks
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from rich.cells import cell_len
 from harness.bench.events import BenchStarted
 from harness.bench.remaining import Remaining, spoken
 from harness.cli.arguments import Level
+from harness.cli.notifying import Notifier
 from harness.cli.region import Region
 from harness.cli.stage_view import StageView, shortened, title
 from harness.cli.terminal import error_console
@@ -44,7 +47,7 @@ class Display:
         self._console = error_console()
         self._level = level
         self._what = what
-        self._catalogue: Catalogue | None = None
+        self._notifier: Notifier | None = None
         self._broken: list[Any] = []  # plugins that nothing was said of yet
         self._noted: set[str] = set()
         self._remaining = Remaining()
@@ -59,8 +62,13 @@ class Display:
 
     def notifying(self, catalogue: Catalogue) -> None:
         """Notify the plugins of ``catalogue``, and tell which of them are broken."""
-        self._catalogue = catalogue
+        self._notifier = Notifier(catalogue, self._say)
         self._broken = list(catalogue.broken)
+
+    def tracking(self, names: Sequence[str], output: Path) -> None:
+        """Have trackers of the plugins that are notified start with the bench."""
+        if self._notifier is not None:
+            self._notifier.track(names, output)
 
     def status(self, text: str) -> None:
         """What is done before anything is trained, as ``opening glyphs``: shown at once on a terminal.
@@ -81,6 +89,8 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._notifier is not None:
+            self._notifier.close()
         self._tell_kept()
         self._shown.close()
         self._tell_broken(but=str(error))
@@ -97,6 +107,8 @@ class Display:
         elif isinstance(event, Note) and event.text not in self._noted:  # a search has many benches
             self._noted.add(event.text)
             self._say(event.text)
+        if self._notifier is not None:
+            self._notifier.hear(event)
 
     def _tell_broken(self, but: str = "") -> None:
         """Say once which plugins are left out, except one whose reason is told in ``but``, the error that ends it."""
@@ -137,14 +149,6 @@ class Display:
     def _show_epoch(self, job: StageJob, view: StageView, event: EpochDone) -> None:
         if not self._console.is_terminal and time.monotonic() - view.said >= LINE_EVERY:
             self._say_view(job, view)
-        self._notify(
-            "harness_epoch_done",
-            label=job.label,
-            stage=job.stage,
-            seed=job.seed,
-            epoch=event.epoch,
-            metrics=event.metrics,
-        )
 
     def _show_job_done(self, job: StageJob, event: JobDone) -> None:
         self._views.pop(job, None)
@@ -160,11 +164,6 @@ class Display:
             self._say(f"{title(job)}: {_summary(event.outcome)}")
             for mark in stage_marks(event.outcome, job.seed):
                 self._say(f"{title(job)}: {mark.reason}")
-        self._notify("harness_stage_done", label=job.label, stage=job.stage, seed=job.seed, result=event.outcome)
-
-    def _notify(self, hook: str, **arguments: Any) -> None:
-        if self._catalogue is not None:
-            self._catalogue.notify(hook, self._say, **arguments)
 
     def _tell_decisions(self, job: StageJob, event: WorkStarted) -> None:
         if self._level == "verbose":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.arguments import DataRoot, Output, Quiet, Verbose, data_root, level_of
+from harness.cli.arguments import DataRoot, Output, Quiet, Track, Verbose, data_root, level_of, trackers_of
 from harness.cli.plan_flags import plan_flags
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.names import OptionName
@@ -67,6 +67,7 @@ def tune(
     root: DataRoot = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
+    track: Track = None,
 ) -> int:
     """Search a method's options for the highest accuracy on validation episodes, and print the trials.
 
@@ -84,6 +85,7 @@ def tune(
     search = searched(plan, settings or [], stage, search_seed, catalogue)
     with Display(catalogue, level_of(verbose, quiet), "these trials") as display:
         display.status("opening the data")
+        display.tracking(trackers_of(track, catalogue), output)
         workers = make_executor(executor, catalogue)
         try:
             result = run(search, trials, catalogue, workers, output, data_root(root), display, at_once)

@@ -102,6 +102,13 @@ def test_an_import_that_fails_is_told_with_the_plugins_own_line(install, code, r
     assert re.fullmatch(reason, broken.reason)
 
 
+def test_a_library_that_takes_part_in_finding_plugins_is_not_their_line(install):
+    pytest.importorskip("importlib_metadata", reason="importlib_metadata is not installed")
+    install("harness-bad", "raise ValueError('no')")
+    (broken,) = Catalogue.discover().broken
+    assert re.fullmatch(r"ValueError: no \(/.*/harness_bad\.py, line 1\)", broken.reason)
+
+
 def test_an_entry_point_without_its_module_is_told(install, tmp_path):
     install("harness-bad", "")
     (tmp_path / "harness_bad.py").unlink()
