@@ -39,6 +39,6 @@ def harness_methods() -> Iterable[harness.MethodSpec]:
 @harness.hookimpl
 def harness_classifiers() -> Iterable[harness.ClassifierSpec]:
     return [
-        harness.ClassifierSpec("linear-sgd", LINEAR_SGD, linear_sgd),
-        harness.ClassifierSpec("cosine-sgd", COSINE_SGD, cosine_sgd),
+        harness.ClassifierSpec("linear-sgd", LINEAR_SGD, linear_sgd, citation=BASELINE.citation),
+        harness.ClassifierSpec("cosine-sgd", COSINE_SGD, cosine_sgd, citation=BASELINE_PLUS_PLUS.citation),
     ]

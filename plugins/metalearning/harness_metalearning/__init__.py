@@ -13,6 +13,16 @@ from harness_metalearning.meta_lstm import META_LSTM
 from harness_metalearning.metaoptnet import METAOPTNET, METAOPTNET_RIDGE
 from harness_metalearning.r2d2 import R2D2
 
+CRAMMER_SINGER = harness.Citation(
+    "crammer2001algorithmic",
+    "Crammer, Koby and Singer, Yoram",
+    "On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines",
+    2001,
+    "Journal of Machine Learning Research",
+    "article",
+    (("volume", "2"), ("pages", "265--292")),
+)
+
 
 @harness.hookimpl
 def harness_methods() -> Iterable[harness.MethodSpec]:
@@ -34,6 +44,10 @@ def load_svm() -> Any:
 @harness.hookimpl
 def harness_classifiers() -> Iterable[harness.ClassifierSpec]:
     return [
-        harness.ClassifierSpec("one-hot-ridge", "ridge regression on one-hot labels, penalty 1", load_ridge),
-        harness.ClassifierSpec("crammer-singer", "multi-class support vector machine, C = 1", load_svm),
+        harness.ClassifierSpec(
+            "one-hot-ridge", "ridge regression on one-hot labels, penalty 1", load_ridge, citation=R2D2.citation
+        ),
+        harness.ClassifierSpec(
+            "crammer-singer", "multi-class support vector machine, C = 1", load_svm, citation=CRAMMER_SINGER
+        ),
     ]
