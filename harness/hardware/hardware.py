@@ -61,8 +61,9 @@ class Hardware:
 
     def describe(self) -> dict[str, str]:
         """The conditions of a number measured here: device, precision, threads and versions."""
+        from importlib.metadata import version
+
         import numpy
-        import sklearn
         import torch
 
         from harness.common.version import __version__
@@ -74,7 +75,7 @@ class Hardware:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": numpy.__version__,
-            "sklearn": sklearn.__version__,
+            "sklearn": version("scikit-learn"),  # a second to import, and maybe not used
             "harness": __version__,
         }
 
