@@ -23,7 +23,10 @@ from measuring import conditions, table
 
 from harness.hardware.hardware import Hardware
 
-PLAN = "--methods rfs --rows rfs/simple --budget images=64 --episodes 2 --queries 1 --shots 1 --no-floors --threads 1 --device cpu -q"
+PLAN = (
+    "--methods rfs --rows rfs/simple --budget images=64 --episodes 2 --queries 1 --shots 1 --no-floors "
+    "--threads 1 --device cpu -q"
+)
 
 
 def resident(pid: int) -> float:
