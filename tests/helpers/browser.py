@@ -31,7 +31,8 @@ def open_page(browser: Any, file: Any, width: int = 1280, height: int = 900, **a
     context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **about)
     page = context.new_page()
     page.troubles, page.requests = [], []
-    page.on("console", lambda message: page.troubles.append(message.text) if message.type == "error" else None)
+    bad = ("error", "warning")
+    page.on("console", lambda message: page.troubles.append(message.text) if message.type in bad else None)
     page.on("pageerror", lambda error: page.troubles.append(str(error)))
     page.on("request", lambda request: page.requests.append(request.url))
     page.goto(file.as_uri())

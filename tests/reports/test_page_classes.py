@@ -21,7 +21,7 @@ from harness.contract.episodes import Episodes, EpisodeSpec
 from harness.reports.build import build_report
 from harness.reports.formats.html import html
 from harness.reports.formats.page import charts_map
-from harness.reports.formats.page.charts_classes import confusion
+from harness.reports.formats.page.charts_classes import by_class, confusion
 from harness.reports.formats.page.charts_map import embeddings, plane
 from harness.reports.formats.page.episodes import browser
 from harness.reports.formats.page.pictures import pictures
@@ -116,9 +116,21 @@ def test_the_most_disputed_episode_comes_first_with_its_two_rows():
     assert shown["rows"] == ["a", "b"]
     first = shown["episodes"][0]
     assert (first["number"], first["pair"], first["classes"]) == (0, ["a", "b"], ["two", "zero"])
-    assert first["why"] == "a and b differ in 75 % of the queries"
+    assert first["why"] == "differ in 75 %: a, b"
     assert first["truth"] == [0, 0, 1, 1]
     assert first["answers"] == {"a": [0, 1, 1, 1], "b": [0, 0, 0, 0]}
+
+
+@pytest.mark.parametrize(("n_rows", "mark"), [(6, "point"), (7, "rect"), (13, "rect")])
+def test_classes_of_more_rows_than_dots_can_show_are_tiles_of_the_twelve_highest(runs, n_rows, mark):
+    bench = runs(predicts=True)
+    rows = [f"m{i}/x" for i in range(n_rows)]
+    for i, row in enumerate(rows):
+        bench.add(row, 0.9 - i / 50)
+    figure = by_class(bench.report().tables[0].predictions, rows)
+    assert figure.charts[0].spec["mark"]["type"] == mark
+    assert {value["row"] for value in figure.charts[0].values} == set(rows[:12])
+    assert ("12 highest" in figure.caption) == (n_rows > 12)
 
 
 def test_a_run_folder_without_predictions_says_how_to_get_them(runs):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Values = Sequence[Mapping[str, Any]]
 
 FLOOR = "#808080"  # 3:1 on white and on black
-LABEL = 130  # pixels, of the longest name on an axis
+LABEL = 160  # pixels, of the longest name on an axis
 STEP = 26  # pixels, height of a row
 
 

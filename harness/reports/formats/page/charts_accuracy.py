@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_BEHIND = 8  # rows beside the answer
 TICKS = {"tickCount": 6, "labelOverlap": True}
+# A circle with a hole in it, as an SVG path: hollow in the legend, too, which knows no opacity of fills.
+RING = "M-1,0A1,1,0,1,1,1,0A1,1,0,1,1,-1,0ZM-.6,0A.6,.6,0,1,0,.6,0A.6,.6,0,1,0,-.6,0Z"
 APART, EQUAL = "told apart (p < 0.05)", "cannot be told apart"
 
 
@@ -76,17 +78,14 @@ def _differences(
     colour = {"scale": alt.Scale(domain=verdicts), "legend": alt.Legend(title=None)}
     whisker = base().mark_rule(strokeWidth=1.6, clip=True)
     whisker = whisker.encode(
-        x=alt.X("low:Q", scale=x, title=axis, axis=TICKS), x2="high:Q", y=y, color=alt.Color("verdict:O", **colour)
+        x=alt.X("low:Q", scale=x, title=axis, axis=TICKS), x2="high:Q", y=y, color=alt.Color("verdict:N", **colour)
     )
-    dot = base().mark_point(filled=True, size=64, strokeWidth=1.8, opacity=1, clip=True)
+    dot = base().mark_point(filled=True, size=80, opacity=1, clip=True)
     dot = dot.encode(
         x=alt.X("mean:Q", scale=x, title=axis, axis=TICKS),
         y=y,
-        color=alt.Color("verdict:O", **colour),
-        stroke=alt.Stroke("verdict:O", **colour),
-        fillOpacity=alt.FillOpacity(
-            "verdict:O", scale=alt.Scale(domain=verdicts, range=[1, 0]), legend=colour["legend"]
-        ),
+        color=alt.Color("verdict:N", **colour),
+        shape=alt.Shape("verdict:N", scale=alt.Scale(domain=verdicts, range=["circle", RING]), legend=colour["legend"]),
         tooltip=[
             alt.Tooltip("row:N", title="row"),
             alt.Tooltip("text:N", title="points"),

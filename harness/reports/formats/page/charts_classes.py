@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.reports.predictions import TablePredictions
 
 MOST_ROWS = 12  # whose predictions are read and shown: the highest
+MOST_DOTS = 6  # rows that are drawn as dots
 MOST_CLASSES = 20  # of a figure: the hardest
 MOST_CONFUSED = 14  # classes of a matrix
 MOST_PAIRS = 4  # of a row in the table
@@ -59,8 +60,10 @@ def by_class(kept: TablePredictions, rows: Sequence[str]) -> Figure | None:
         hardest = kept.class_names[order[0]]
         about = f"{setting[0]}: the {len(order)} classes with the lowest accuracies, the hardest is {hardest}."
         names = {"class": "class", "row": "row", "text": "accuracy (%)"}
-        spec = _by_class([kept.class_names[i] for i in order], shown)
-        charts.append(Chart(str(setting[0]), spec, values, about, names))
+        draw = _dots if len(shown) <= MOST_DOTS else _tiles
+        spec = draw([kept.class_names[i] for i in order], shown)
+        zoom = ("x",) if draw is _dots else ()
+        charts.append(Chart(str(setting[0]), spec, values, about, names, zoom))
     caption = (
         f"Accuracy in each novel class, on closed episodes, over all seeds: the {MOST_CLASSES} classes that are "
         "hardest for all rows together." + (f" Of the {MOST_ROWS} highest rows." if len(rows) > MOST_ROWS else "")
@@ -68,14 +71,29 @@ def by_class(kept: TablePredictions, rows: Sequence[str]) -> Figure | None:
     return Figure("classes", "Accuracy by class", caption, charts) if charts else None
 
 
-def _by_class(classes: Sequence[str], rows: Sequence[str]) -> dict[str, Any]:
+def _tiles(classes: Sequence[str], rows: Sequence[str]) -> dict[str, Any]:
+    """A column a row, from the highest on: dots of many rows lie over each other."""
+    import altair as alt
+
+    axis = {"labelLimit": LABEL, "labelPadding": 6, "domain": False, "ticks": False, "grid": False, "title": None}
+    tile = base().mark_rect()
+    tile = tile.encode(
+        x=alt.X("row:N", sort=list(rows), axis=alt.Axis(labelAngle=-45, **axis)),
+        y=alt.Y("class:N", sort=list(classes), axis=alt.Axis(**axis)),
+        color=alt.Color("accuracy:Q", scale=alt.Scale(scheme="viridis", zero=False), legend=alt.Legend(title="%")),
+        tooltip=["class:N", "row:N", alt.Tooltip("text:N", title="accuracy (%)")],
+    )
+    return chart(tile, height=STEP * len(classes))
+
+
+def _dots(classes: Sequence[str], rows: Sequence[str]) -> dict[str, Any]:
     import altair as alt
 
     axis = alt.Axis(title=None, labelLimit=LABEL, labelPadding=6, domain=False, ticks=False, grid=True)
     scale, legend = alt.Scale(domain=list(rows)), alt.Legend(title=None)
     dot = base().mark_point(filled=True, size=50, opacity=0.85, clip=True)
     dot = dot.encode(
-        x=alt.X("accuracy:Q", title="accuracy (%)", scale=alt.Scale(zero=False)),
+        x=alt.X("accuracy:Q", title="accuracy (%)", scale=alt.Scale(zero=False, padding=8)),
         y=alt.Y("class:N", sort=list(classes), axis=axis),
         color=alt.Color("row:N", scale=scale, legend=legend),
         shape=alt.Shape("row:N", scale=scale, legend=legend),

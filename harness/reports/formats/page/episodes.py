@@ -68,14 +68,12 @@ def _chosen(queries: Queries, answers: Answers) -> dict[int, tuple[str, tuple[st
         disputed = np.argsort(-most, kind="stable")[: min(MOST_DISPUTED, int((most > 0).sum()))]
         for e in disputed.tolist():
             a, b = pairs[int(shares[:, e].argmax())]
-            chosen[e] = f"{a} and {b} differ in {100 * most[e]:.0f} % of the queries", (a, b)
+            chosen[e] = f"differ in {100 * most[e]:.0f} %: {a}, {b}", (a, b)
     right = np.stack([(answers[row] == queries.true).mean(axis=1) for row in rows]).mean(axis=0)  # (E,)
     for e in np.argsort(right, kind="stable").tolist():
         if len(chosen) >= MOST_DISPUTED + MOST_HARD:
             break
-        chosen.setdefault(
-            e, (f"hardest for all rows: {100 * right[e]:.0f} % right", (rows[0], rows[min(1, len(rows) - 1)]))
-        )
+        chosen.setdefault(e, (f"hard: {100 * right[e]:.0f} % right", (rows[0], rows[min(1, len(rows) - 1)])))
     return chosen
 
 

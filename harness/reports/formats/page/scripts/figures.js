@@ -11,7 +11,7 @@ const views = new Map();
 function columnsOf(spec, width) {
   const units = (spec.layer || [spec]).map((unit) => unit.encoding.color).filter((colour) => colour && colour.scale);
   const names = units.flatMap((colour) => (colour.legend && colour.legend.values) || colour.scale.domain || []);
-  const longest = Math.min(150, 7 * Math.max(0, ...names.map((name) => name.length)));
+  const longest = Math.min(170, 7 * Math.max(0, ...names.map((name) => name.length)));
   return Math.max(1, Math.floor((width - 130) / (longest + 30)));
 }
 
@@ -26,7 +26,7 @@ function themed(spec, width) {
     font: font,
     view: { stroke: null },
     axis: { ...text, titleFontWeight: "normal", gridColor: ink, gridOpacity: 0.1, domainColor: soft, tickColor: soft },
-    legend: { ...text, orient: "bottom", columns: columnsOf(spec, width), labelLimit: 150, symbolSize: 70 },
+    legend: { ...text, orient: "bottom", columns: columnsOf(spec, width), labelLimit: 170, symbolSize: 70, rowPadding: 5, columnPadding: 14 },
     text: { color: soft, font: font, fontSize: 12 },
     rule: { color: ink },
     range: { category: palette, ordinal: palette, symbol: SHAPES },
