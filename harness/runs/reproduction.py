@@ -19,7 +19,11 @@ def claim(folder: Path, bench: str) -> None:
         RunsError: it holds other runs, or cannot be written.
     """
     path = folder / FILE
-    there = read(ReproductionRecord, path).bench if path.exists() else None
+    try:
+        there = read(ReproductionRecord, path).bench if path.exists() else None
+    except RunsError as error:
+        reason = str(error).partition(". Delete it")[0]
+        raise RunsError(f"{reason}. Train rows again in another folder, --output FOLDER") from None
     if there is None and any((folder / name).exists() for name in ("stages", "benches", "begun")):
         raise RunsError(f"{folder} holds runs: rows are trained again in a folder of their own, --output FOLDER")
     if there not in (None, bench):

@@ -9,9 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from harness.bench.reproducing import reproduce as reproduce_rows
+from harness.bench.retraining import Asked
 from harness.cli.main import main
 from harness.common.errors import RunsError
+from harness.execution.factory import make_executor
+from harness.runs import load_benches
 from harness.runs.reproduction import claim
+from tests.helpers.bench import weights
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,18 @@ def test_rows_of_an_archive_come_out_the_same_to_the_last_digit(again, small_run
     for path in small_runs.glob("stages/*/*/scores/*.npz"):
         with np.load(path) as then, np.load(again.trained / path.relative_to(small_runs)) as now:
             assert (then["accuracies"] == now["accuracies"]).all()
+
+
+def test_what_a_row_is_trained_from_is_trained_again_too(run_bench, catalogue, tmp_path):
+    record = run_bench(methods=("rfs",), rows=("rfs/distill-1",), seeds=(4,))
+    workers, again = make_executor("inline", catalogue), tmp_path / "again"
+    [row] = reproduce_rows(record, Asked(), catalogue, workers, tmp_path / "runs", again, tmp_path / "data")
+    assert row.equal
+    assert (row.row, row.seed) == ("rfs/distill-1", 4)
+    assert weights(again) == weights(tmp_path / "runs")
+    assert len(weights(again)) == 2
+    [table] = load_benches(again)[0].tables
+    assert [(stage.row, stage.shown) for stage in table.stages] == [("rfs/simple", False), ("rfs/distill-1", True)]
 
 
 def test_where_all_is_equal_the_status_is_0_and_the_table_says_so(copy, capsys):
@@ -240,3 +257,6 @@ def test_rows_are_trained_again_in_a_folder_of_their_own_alone(copy, capsys):
     claim(copy / "new", "aaa")
     with pytest.raises(RunsError, match="where bench aaa was trained again"):
         claim(copy / "new", "bbb")
+    (copy / "new" / "reproduction.json").write_text("{")
+    with pytest.raises(RunsError, match=r"is damaged.*in another folder"):
+        claim(copy / "new", "aaa")
