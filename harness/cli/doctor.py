@@ -40,6 +40,8 @@ def doctor(root: DataRoot = None) -> int:
         owners.setdefault(catalogue.owner("method", method), []).append(method)
     for owner, names in sorted(owners.items()):
         print_wrapped(f"plugin {owner}: {', '.join(names)}")
+    if catalogue.trackers:
+        print_wrapped(f"trackers, for --track: {', '.join(sorted(catalogue.trackers))}")
     for broken in catalogue.broken:
         print_wrapped(f"broken: {broken.plugin}: {broken.reason}")
     return 1 if catalogue.broken or damaged else 0

@@ -249,3 +249,9 @@ def test_an_unknown_tracker_is_a_mistake_of_one_line(catalogue, monkeypatch, tmp
     assert main(["bench", *FLAGS.split(), "--track", "tensorbord"]) == 2
     assert "unknown tracker 'tensorbord'. Did you mean 'tensorboard'?" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_doctor_names_the_trackers(catalogue, monkeypatch, capsys):
+    monkeypatch.setattr(Catalogue, "discover", lambda: catalogue)
+    main(["doctor"])
+    assert "trackers, for --track: mlflow, tensorboard, trackio\n" in capsys.readouterr().out
