@@ -12,7 +12,7 @@ function answer(name, label, episode, truth) {
   const right = label === truth;
   const line = make("p", undefined, { class: right ? "right" : "wrong" });
   line.append(make("span", right ? "✓ " : "✗ ", { "aria-hidden": "true" }), make("b", name + ": "));
-  line.append((episode.classes[label] ?? "-") + (right ? "" : ", wrong"));
+  line.append(episode.classes[label] ?? "-", make("span", right ? ", right" : ", wrong", { class: "unseen" }));
   return line;
 }
 
