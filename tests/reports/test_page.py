@@ -132,6 +132,17 @@ def test_the_same_runs_give_the_same_bytes_in_another_process(tmp_path):
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
+def test_a_hostile_class_name_is_text_and_data(runs):
+    bench = runs(predicts=True)
+    bench.split = replace(bench.split, class_names=tuple(f"{EVIL}{QUOTE}{i}" for i in range(bench.split.n_classes)))
+    page = Page(bench.add("rfs/simple").add("skd/gen0").text("html"))
+    assert page.open == []
+    assert [tag for tag, _ in page.elements].count("script") == 3
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert page.data["charts"]["t0-classes-0"]["values"][0]["class"].startswith(EVIL)
+    assert page.data["episodes"]["t0"][0]["episodes"][0]["classes"][0].startswith(EVIL)
+
+
 def test_a_page_of_twelve_methods_is_under_five_megabytes_whatever_its_images(tmp_path):
     history = [{"epoch": i, "loss": 1 / i, "ce": 2 / i} for i in range(1, 400)]
     specs = (EpisodeSpec(5, 1, 15), EpisodeSpec(5, 5, 15))
