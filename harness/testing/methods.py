@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def check_method(spec: MethodSpec, dataset: Dataset | None = None, options: Mapp
         spec: the method.
         dataset: what it is trained on; ``tiny_dataset()`` by default.
         options: values for its options, where its preset ``quick`` (else its first one, else its defaults) with
-            1,600 images a stage would take too long.
+            800 images a stage would take too long.
     Raises:
         PluginError: a promise that it breaks, and how.
     """
@@ -99,8 +100,13 @@ def _check_import_without_torch(spec: MethodSpec) -> str | None:
     names = [name for name in dict.fromkeys((module.partition(".")[0], module)) if name != "__main__"]
     if not names:
         return None  # defined in a script
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    result = subprocess.run([sys.executable, "-c", LIGHT, *names], env=environment, capture_output=True, text=True)
+    result = _imported_alone(tuple(names), os.pathsep.join(filter(None, sys.path)))
     if result.returncode == 3:
         return f"importing {' and '.join(names)} does: import torch where it is used, in build and fit"
     return result.stderr.strip().splitlines()[-1] if result.returncode else None
+
+
+@cache  # the methods of a plugin are checked one after the other; what this process has imported stays the same too
+def _imported_alone(names: tuple[str, ...], path: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run([sys.executable, "-c", LIGHT, *names], env=environment, capture_output=True, text=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.execution.job import StageJob
     from harness.hardware.request import HardwareRequest
 
-IMAGES = 1600  # seen by a stage, where the method counts them
+IMAGES = 800  # seen by a stage, where the method counts them: the tiny dataset twice, to be stopped in between
 
 
 class Trial:

@@ -14,7 +14,7 @@ from torch import nn
 
 from harness.contract.learners import EpisodeBatch
 from harness.contract.methods import BuildContext
-from harness.testing import check_method, tiny_dataset
+from harness.testing import tiny_dataset
 from tests.helpers.metalearning import QUERY, SHOT, WAY, accuracy, fitted_after, four_classes
 
 SMALL = {"latents": 3, "latent_steps": 2, "weight_steps": 3, "latent_rate": 0.5, "weight_rate": 0.7}
@@ -147,10 +147,6 @@ def test_it_learns_a_few_classes_on_the_features_of_its_pretraining(plain):
     losses = [row["classified"] for row in fitted.trainer.history]
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
     assert accuracy(fitted.learner, data) > 0.8
-
-
-def test_it_keeps_the_contract():
-    check_method(LEO, options={"images": 160, "leo_steps": 2, "meta_batch": 2, "train_query": 2, "latents": 8})
 
 
 def test_presets_of_tiered_imagenet_differ_from_those_of_mini_imagenet():

@@ -12,7 +12,7 @@ from torch import nn
 
 from harness.contract.methods import BuildContext
 from harness.networks.backbones.conv4 import Conv4
-from harness.testing import check_method, tiny_dataset
+from harness.testing import tiny_dataset
 from tests.helpers.metalearning import Fitted, accuracy, four_classes
 
 SMALL = {"train_way": 3, "updates": 3, "hidden": 4, "input_gate": 0.2, "forget_gate": 0.9}
@@ -150,7 +150,3 @@ def test_it_learns_a_few_classes(plain):
     values = {"updates": 2, "input_gate": 0.1, "forget_gate": 0.999, "hidden": 4, "clip": 10.0, "learning_rate": 0.01}
     fitted = Fitted(META_LSTM, data, lambda: Conv4(16, width=8), epochs=40, **values)
     assert accuracy(fitted.learner, data) > 0.8
-
-
-def test_it_keeps_the_contract():
-    check_method(META_LSTM, options={"images": 60, "steps_per_epoch": 1, "train_query": 1, "updates": 2, "hidden": 4})

@@ -201,7 +201,7 @@ def test_a_budget_that_is_ignored_is_found():
     def endless(context, learner):
         context.trainer.run(learner, cross_entropy, context.options.recipe(length=harness.Length(images=5000)))
 
-    with pytest.raises(PluginError, match="asked for 1,600 images, only counts 5,0"):
+    with pytest.raises(PluginError, match="asked for 800 images, only counts 5,0"):
         check_method(method(fit=endless))
 
 
