@@ -34,7 +34,7 @@ CHEAP = {
     "leo": {"leo_steps": 2, "meta_batch": 2},
     "maml": FEW_STEPS,
     "maml-transductive": FEW_STEPS,
-    "meta-lstm": {"updates": 2, "hidden": 4, "steps_per_epoch": 5},
+    "meta-lstm": {"images": 60, "steps_per_epoch": 1, "train_query": 1, "updates": 2, "hidden": 4},
 }
 
 # ── what is installed ─────────────────────────────────────────────────────────────────────────────
