@@ -1,4 +1,4 @@
-"""harness/cli: the command as a person types it, in a process of its own."""
+"""harness/cli: the command as a person types it; in a process of its own where that is the point."""
 
 from __future__ import annotations
 
@@ -13,31 +13,23 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ["--budget", "images=640", "--episodes", "20", "--queries", "5", "--device", "cpu", "--threads", "1"]
+from tests.helpers.command import run_alone, run_here
+
+SCORED = ["--episodes", "20", "--queries", "3", "--device", "cpu", "--threads", "1"]
+SMALL = ["--budget", "images=320", *SCORED, "--executor", "inline"]
 
 
 @pytest.fixture
 def harness(tmp_path):
     """Run ``harness`` in an empty folder."""
-
-    def run(*arguments, **environment):
-        return subprocess.run(
-            [sys.executable, "-m", "harness.cli.main", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "120", **environment},
-            text=True,
-            capture_output=True,
-        )
-
-    return run
+    return lambda *arguments: run_here(tmp_path, *arguments)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run folder with a finished bench of rfs and floors, and what the bench printed. Not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
-    command = [sys.executable, "-m", "harness.cli.main", "bench", "--methods", "rfs", *SMALL]
-    result = subprocess.run(command, cwd=folder, env={**os.environ, "COLUMNS": "120"}, text=True, capture_output=True)
+    result = run_here(folder, "bench", "--methods", "rfs", *SMALL)
     assert result.returncode == 0, result.stderr
     return folder / "runs", result
 
@@ -48,19 +40,21 @@ def runs(finished, tmp_path):
     return shutil.copytree(finished[0], tmp_path / "runs")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["methods"], ["methods", "skd"], ["datasets"], ["backbones"], ["classifiers"], ["bench", "-h"]],
-)
-def test_lists_and_help_import_no_torch(arguments):
+def test_lists_and_help_import_no_torch():
+    """All in one process: a module that one of them imports is there when it ends."""
     code = (
-        "import sys; from harness.cli.main import main; status = main(sys.argv[1:]);"
-        "heavy = {'torch', 'torchvision', 'sklearn', 'scipy', 'matplotlib', 'learn2learn'} & set(sys.modules);"
-        "sys.exit(f'{heavy} {status}' if heavy or status else 0)"
+        "import sys; from harness.cli.main import main\n"
+        "for command in sys.argv[1:]:\n"
+        "    print(f'<{command}>'); status = main(command.split())\n"
+        "    heavy = {'torch', 'torchvision', 'sklearn', 'scipy', 'matplotlib', 'learn2learn'} & set(sys.modules)\n"
+        "    if heavy or status: sys.exit(f'{command}: {heavy} {status}')"
     )
-    result = subprocess.run([sys.executable, "-c", code, *arguments], text=True, capture_output=True)
+    commands = ["--help", "methods", "methods skd", "datasets", "backbones", "classifiers", "bench -h"]
+    result = subprocess.run([sys.executable, "-c", code, *commands], text=True, capture_output=True)
     assert result.returncode == 0, result.stderr
-    assert result.stdout
+    for command, following in zip(commands, [*commands[1:], None], strict=True):
+        text = result.stdout.partition(f"<{command}>\n")[2]
+        assert text.partition(f"<{following}>")[0].strip(), command
 
 
 @pytest.mark.learn2learn
@@ -100,14 +94,15 @@ def test_report_writes_every_text_format(harness, runs, tmp_path):
 def test_evaluate_scores_again_without_training(harness, runs):
     weights = {path: path.stat().st_mtime_ns for path in runs.glob("stages/*/*/weights.safetensors")}
     assert weights
-    result = harness("evaluate", "runs", "--classifier", "ridge", "--episodes", "40", "--shots", "2")
+    inline = ("--executor", "inline")
+    result = harness("evaluate", "runs", *inline, "--classifier", "ridge", "--episodes", "40", "--shots", "2")
     assert result.returncode == 0, result.stderr
     assert "ridge, l2" in result.stdout
     assert "5-way 2-shot" in result.stdout
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
-    varied = harness("evaluate", "runs", "--varied", "3..6,1..4")
+    varied = harness("evaluate", "runs", *inline, "--varied", "3..6,1..4")
     assert "3..6-way 1..4-shot" in varied.stdout, varied.stderr
-    assert "5-way 2-shot" in harness("evaluate", "runs", "--shots", "2", "--classifier", "ridge").stdout
+    assert "5-way 2-shot" in harness("evaluate", "runs", *inline, "--shots", "2", "--classifier", "ridge").stdout
 
 
 def test_power_says_how_many_episodes_it_takes(harness, runs):
@@ -163,10 +158,10 @@ def test_a_failed_row_gives_status_1_and_a_table(harness):
 
 
 @pytest.fixture
-def crash(harness, tmp_path):
+def crash(tmp_path, monkeypatch):
     """A bench of a method whose training does as it is told."""
 
-    def run(fit, *flags):
+    def bench(fit, *flags, alone=False):
         folder = tmp_path / "site" / "harness_crash-1.dist-info"
         folder.mkdir(parents=True)
         (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-crash\nVersion: 1\n")
@@ -180,9 +175,14 @@ def crash(harness, tmp_path):
             " lambda options: [harness.Stage('crash', build, fit)])\n"
             "@harness.hookimpl\ndef harness_methods():\n    return [CRASH]\n"
         )
-        return harness("bench", "--methods", "crash", *SMALL[2:], *flags, PYTHONPATH=str(tmp_path / "site"))
+        command = ["bench", "--methods", "crash", *SCORED, *flags]
+        if alone:
+            return run_alone(tmp_path, *command, PYTHONPATH=os.pathsep.join([str(tmp_path / "site"), *sys.path]))
+        monkeypatch.syspath_prepend(tmp_path / "site")
+        monkeypatch.delitem(sys.modules, "crash", raising=False)
+        return run_here(tmp_path, *command)
 
-    return run
+    return bench
 
 
 def test_a_worker_that_dies_is_a_failed_row(crash):
@@ -193,7 +193,9 @@ def test_a_worker_that_dies_is_a_failed_row(crash):
 
 
 def test_what_a_method_prints_is_not_in_the_table(crash):
-    result = crash("print('by print'); os.write(1, b'by write'); os.system('echo by a program'); sys.exit(3)")
+    result = crash(
+        "print('by print'); os.write(1, b'by write'); os.system('echo by a program'); sys.exit(3)", alone=True
+    )
     assert result.stdout.startswith("## glyphs")
     assert not [word for word in ("by print", "by write", "by a program") if word in result.stdout]
     assert "by a program" in result.stderr
@@ -210,7 +212,9 @@ def test_what_a_method_prints_is_not_in_the_table(crash):
     ],
 )
 def test_a_process_that_trains_along_and_fails_says_why(crash, tmp_path, second, told):
-    result = crash(f"time.sleep(60) if os.environ['RANK'] == '0' else exec({second!r})", "--devices", "2")
+    result = crash(
+        f"time.sleep(60) if os.environ['RANK'] == '0' else exec({second!r})", "--devices", "2", "--no-floors"
+    )
     assert result.returncode == 1
     assert told in result.stdout
     assert told in next(tmp_path.glob("runs/stages/*/crash-*/failure.txt")).read_text()

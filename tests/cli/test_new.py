@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import pytest
 
 from harness.cli.new import write_method
 from harness.common.errors import HarnessError
+from tests.helpers.command import run_here
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMALL = [
@@ -36,20 +38,18 @@ SMALL = [
 
 
 @pytest.fixture
-def harness(tmp_path):
-    """Run ``harness`` in an empty folder; what lies in its folder ``site`` is installed."""
+def harness(tmp_path, monkeypatch):
+    """Run ``harness`` in an empty folder; what lies in its folder ``site`` is installed, for this test alone."""
+    monkeypatch.syspath_prepend(tmp_path / "site")
 
     def run(*arguments):
-        path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
-        return subprocess.run(
-            [sys.executable, "-m", "harness.cli.main", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path},
-            text=True,
-            capture_output=True,
-        )
+        importlib.invalidate_caches()
+        return run_here(tmp_path, *arguments)
 
-    return run
+    yield run
+    for name, module in list(sys.modules.items()):
+        if str(tmp_path) in (getattr(module, "__file__", None) or ""):
+            del sys.modules[name]
 
 
 def install(folder, site):
@@ -206,6 +206,7 @@ def test_the_page_on_adding_a_method_runs_as_it_stands(harness, tmp_path):
     assert re.search(r"^\| sphere ", result.stdout, re.MULTILINE)
 
 
+@pytest.mark.usefixtures("harness")  # so that no other test meets this module
 def test_the_example_with_two_views_is_short_and_keeps_the_contract(tmp_path, monkeypatch):
     from harness.testing import check_method
 
