@@ -12,7 +12,7 @@ from harness.common.text import n_bytes_shown
 
 SAID = {
     "unused": "stages that no bench answers to",
-    "checkpoints": "checkpoints of finished stages",
+    "checkpoints": "checkpoints of finished stages, from which longer trainings would go on",
     "features": "features, which are computed again where they are asked for",
 }
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.common.errors import PluginError, UnknownName
 from harness.contract.batches import ShuffledBatches
+from harness.contract.reading import for_part
 from harness.contract.recipe import Adam, Length, Recipe, Schedule, Selection, Sgd, StepDecay, constant, cosine
 
 PARTS = tuple(field.name for field in fields(Recipe))
@@ -65,12 +66,14 @@ class GradientOptions(MethodOptions):
             return getattr(self, name) if instead is None else instead
 
         if "length" not in parts:
-            images = value("images")
-            parts["length"] = Length(images=images) if images else Length(epochs=value("epochs"))
+            with for_part("length"):
+                images = value("images")
+                parts["length"] = Length(images=images) if images else Length(epochs=value("epochs"))
         if "optimiser" not in parts:
             parts["optimiser"] = _optimiser(value)
         if "schedule" not in parts:
-            parts["schedule"] = _schedule(value, parts["length"])
+            with for_part("schedule"):
+                parts["schedule"] = _schedule(value, parts["length"])
         if "selection" not in parts:
             kind, patience = value("selection"), value("patience")
             measure: Literal["accuracy", "loss"] = "loss" if kind == "best-val-loss" else "accuracy"

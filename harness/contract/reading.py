@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +46,22 @@ class _Behind:
             self.note(name)
 
 
+@contextmanager
+def for_part(part: str) -> Iterator[None]:
+    """Inside, options are read for a part of the recipe, by name, and for nothing else."""
+    token = _PART.set(part)
+    try:
+        yield
+    finally:
+        _PART.reset(token)
+
+
+def part_read_for() -> str:
+    """The part of a recipe that an option is being read for; empty: something else."""
+    return _PART.get()
+
+
+_PART: ContextVar[str] = ContextVar("part of a recipe", default="")
 _BEHIND: WeakKeyDictionary[type, _Behind] = WeakKeyDictionary()  # each view has a class of its own
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.common.errors import CannotWrite
-from harness.execution.events import WorkStarted
+from harness.execution.events import Note, WorkStarted
 from harness.runs.log import StageLog
 from harness.runs.records import TrainedRecord
-from harness.training.events import EpochDone, TrainingStarted
+from harness.training.events import Continued, EpochDone, TrainingStarted
 
 if TYPE_CHECKING:
     from harness.contract.results import Score
@@ -68,6 +68,9 @@ class Journal:
             self.log.add(
                 "training", phase=event.phase, epochs=event.epochs, images=event.total_images, resumed_after=event.done
             )
+        elif isinstance(event, Continued):
+            self._continued(event)
+            return
         elif isinstance(event, EpochDone):
             self.log.add(
                 "epoch",
@@ -80,6 +83,16 @@ class Journal:
             if time.perf_counter() - self._metrics_written >= METRICS_EVERY:
                 self.save_metrics()
         self.emit(event)
+
+    def _continued(self, event: Continued) -> None:
+        """A shorter training of the same is there: say whether this one goes on from it."""
+        self.log.add("continued", source=event.source, epochs=event.epochs, reason=event.reason)
+        name = f"{self.job.name} seed {self.job.seed}"
+        if event.epochs:
+            text = f"{name}: goes on from epoch {event.epochs} of {event.source}, whose epochs are the first of its own"
+        else:
+            text = f"{name}: begins from nothing and not where the shorter {event.source} ended, since {event.reason}"
+        self.emit(Note(text))
 
     def save_metrics(self) -> None:
         """``metrics.csv`` as far as the training has come."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import PluginError
 from harness.contract.methods import deciding
-from harness.contract.reading import noted
+from harness.contract.reading import noted, part_read_for
 
 if TYPE_CHECKING:
     from harness.contract.methods import MethodSpec
@@ -20,6 +20,7 @@ class MethodAtWork:
 
     def __init__(self, spec: MethodSpec, options: Mapping[str, Any]) -> None:
         self.reads: dict[str, set[str]] = {}  # stage → the options that it was seen to read
+        self._by_part: dict[str, dict[str, set[str]]] = {}  # stage → option → the parts of a recipe that read it
         self._spec = spec
         self._options = spec.options.model_validate(dict(options))
         self._deciding: dict[str, set[str]] = {}  # stage → the options that decide it
@@ -56,3 +57,14 @@ class MethodAtWork:
                 "names, so that two values would share one result: name it, or leave reads out"
             )
         self.reads.setdefault(stage, set()).add(option)
+        self._by_part.setdefault(stage, {}).setdefault(option, set()).add(part_read_for())
+
+    def lengths(self, stage: str) -> set[str]:
+        """The options that, as far as was seen, say how long a stage's recipe is, and else its schedule alone."""
+        parts = self._by_part.get(stage, {})
+        return {option for option, by in parts.items() if "length" in by and by <= {"length", "schedule"}}
+
+    def reads_lengths_elsewhere(self, stage: str) -> bool:
+        """Whether an option that says how long a stage's recipe is decides something else too, as a loss."""
+        parts = self._by_part.get(stage, {})
+        return any("length" in by and not by <= {"length", "schedule"} for by in parts.values())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,6 +18,7 @@ from harness.evaluation.events import EmbeddingProgress
 from harness.execution.events import Note, OptionsRead, RanksNeeded
 from harness.execution.journal import Journal, trained_record
 from harness.execution.method import MethodAtWork
+from harness.execution.rendezvous import join_others
 from harness.runs import StageFolder
 
 if TYPE_CHECKING:
@@ -157,6 +156,7 @@ class Work:
     def fit(self, learner: Any) -> Trainer | None:
         """Train ``learner`` in place, from its last checkpoint if there is one. None: there is nothing to train."""
         from harness.common.randomness import derive
+        from harness.execution.shorter import shorter_trainings
         from harness.training.trainer import Trainer
 
         stage, train = self.method.stages[self.job.stage], self.dataset.train
@@ -165,7 +165,9 @@ class Work:
         if train is None:
             raise HarnessError(f"{self.dataset.spec.name} has no train split, so nothing can be trained on it")
         if self.job.machine.devices > 1:
-            self._set_rendezvous()
+            self.port = join_others(self.rank, self.port, self.job.machine.devices)
+            if self.rank == 0:
+                self.emit(RanksNeeded(self.port))
         seed = derive(self.job.seed, "fit", *self.job.position)
         spec = self.dataset.spec
         trainer = Trainer(
@@ -177,6 +179,7 @@ class Work:
             self.journal.hear if self.rank == 0 else self.emit,
             validate=self.validator(),
             devices=self.job.machine.devices,
+            shorter=lambda: shorter_trainings(self.job, self.method.lengths(self.job.stage), self.hardware.describe()),
         )
         self.journal.history = lambda: trainer.history
         context = FitContext(
@@ -190,6 +193,8 @@ class Work:
         started = time.perf_counter()
         with self.method.at_work(self.job.stage):
             stage.fit(context, learner)
+        if self.method.reads_lengths_elsewhere(self.job.stage):
+            trainer.forget_for_longer()  # a longer training's first epochs may be others
         if not trainer.seconds:  # neither the trainer's loop nor a checkpointed one of its own
             trainer.account(seconds=time.perf_counter() - started)
         if self.rank == 0:
@@ -243,23 +248,6 @@ class Work:
 
             load_weights(network, job.weights)
         return network
-
-    def _set_rendezvous(self) -> None:
-        """Tell torch.distributed where the processes of this training meet; rank 0 asks for the others."""
-        if self.rank == 0:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = int(probe.getsockname()[1])
-        os.environ.update(
-            RANK=str(self.rank),
-            LOCAL_RANK=str(self.rank),
-            NODE_RANK="0",
-            WORLD_SIZE=str(self.job.machine.devices),
-            MASTER_ADDR="127.0.0.1",
-            MASTER_PORT=str(self.port),
-        )
-        if self.rank == 0:
-            self.emit(RanksNeeded(self.port))
 
     # ── scoring ──────────────────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
     identity.json          all that decides the weights; the key is its hash
     checkpoint-1.pt        while it trains: the last whole epoch
+    continuation.pt        the last epoch that a longer training would share, where its schedule allows that
     metrics.csv            a line an epoch, as training goes
     log.jsonl              what was decided, where, each epoch, and how it ended: harness/runs/log.py
     weights.safetensors    when it is trained, with …

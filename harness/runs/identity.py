@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,16 @@ class StageIdentity:
         """What a run folder recorded, perhaps by another version: its key is not to be made of it anew."""
         known: dict[str, Any] = {field.name: values.get(field.name) for field in fields(cls)}
         return cls(**known | {"parents": tuple(known["parents"] or ())})
+
+    def differs_only_in(self, other: StageIdentity, options: Iterable[str]) -> bool:
+        """Whether all that decides the two is equal but these options, which both have."""
+        names = set(options)
+
+        def rest(identity: StageIdentity) -> Any:
+            kept = {name: value for name, value in identity.options.items() if name not in names}
+            return digest({**asdict(identity), "options": kept})
+
+        return self.key != other.key and rest(self) == rest(other)
 
     def folder(self, output: Path, dataset: str) -> Path:
         return (

@@ -40,7 +40,7 @@ FORMS = tuple(
         ("predictions", rf"{STAGE}/predictions/[0-9a-f]{{64}}\.npz", 512 * MIB),
         ("weights", rf"{STAGE}/weights\.safetensors", 256 * GIB),
         ("features", rf"{STAGE}/embeddings/{NAME}\.safetensors", 1024 * GIB),
-        ("checkpoint", rf"{STAGE}/checkpoint-[0-9]+\.pt", 1024 * GIB),
+        ("checkpoint", rf"{STAGE}/(checkpoint-[0-9]+|continuation)\.pt", 1024 * GIB),
     )
 )
 

@@ -17,6 +17,15 @@ class TrainingStarted:
 
 
 @dataclass(frozen=True)
+class Continued:
+    """There is a finished training that differs in its length alone, and this one goes on from it, or does not."""
+
+    source: str  # name of that stage's folder
+    epochs: int  # taken over from it; 0: this one begins from nothing
+    reason: str = ""  # why
+
+
+@dataclass(frozen=True)
 class TrainingProgress:
     """Where a training is."""
 

@@ -15,8 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.common.errors import HarnessError
 from harness.common.randomness import seeded
+from harness.training.continuation import Span, choose
 from harness.training.distributed import normalise_over_all_processes, refuse_parts_alone
-from harness.training.events import EpochDone, TrainingProgress, TrainingStarted
+from harness.training.events import Continued, EpochDone, TrainingProgress, TrainingStarted
 from harness.training.finite import refuse_infinite_steps
 from harness.training.state import Best
 from harness.training.steps import (
@@ -53,6 +54,7 @@ class Training:
     recipe: Recipe
     phase: int
     _images_before: int = 0  # seen in earlier phases
+    _flops: int | None = None  # of this phase, as far as they are counted
 
     def run(self) -> None:
         """Train from the last checkpoint to the end, or to where validation no longer improves."""
@@ -114,14 +116,44 @@ class Training:
 
     def _take_up(self, optimisers: Optimisers, best: Best) -> int:
         """Go on from this phase's last checkpoint. Returns how many epochs are done; 0 where there is none."""
-        saved = self.session.load(self.phase)
+        saved = self.session.load(self.phase) or self._of_a_shorter()
         if saved is None:
             return 0
         self.network.load_state_dict(saved["network"])
         for name, optimiser in optimisers.items():
             optimiser.load_state_dict(saved["optimisers"][name])
         best.value, best.epochs_since, best.weights = saved["best"]
+        self._flops = saved.get("flops")
         return saved["epoch"]
+
+    def _of_a_shorter(self) -> Any:
+        """What a finished shorter training kept whose epochs are the first of this one; None where there is none."""
+        if not self._shares_epochs:
+            return None
+        choice = choose(self.session.shorter(), self._span, self.recipe.step_images)
+        if choice is None:
+            return None
+        self.session.report(Continued(choice.source, choice.state["epoch"] if choice.state else 0, choice.reason))
+        if choice.state is None:
+            return None
+        state, done = dict(choice.state), self.session.done
+        done.restore(state["done"])
+        longer = state["flops"] // state["n_steps"] * self.n_steps
+        done.flops += longer - state["flops"]
+        return {**state, "flops": longer}
+
+    @property
+    def _shares_epochs(self) -> bool:
+        """Whether a longer training may go on from this one: the first phase of one in a single process."""
+        return self.phase == 1 and self.session.devices == 1
+
+    @cached_property
+    def _span(self) -> Span:
+        return Span(self.recipe.schedule, self.n_steps, self.epoch_steps)
+
+    @cached_property
+    def _shared_epochs(self) -> int:
+        return self._span.shared_epochs if self._shares_epochs else 0
 
     def _prepare(self, fabric: Fabric, optimisers: Optimisers, first: int) -> tuple[Any, list[Turn]]:
         """The network as Fabric wraps it for device and precision, and the turns of a step."""
@@ -181,7 +213,9 @@ class Training:
             take_step(turn, self.recipe.clip)
             step_losses.update(named(turn, losses))
             if counter is not None:
-                done.flops += counter.get_total_flops() * fabric.world_size * self.n_steps
+                self._flops = (self._flops or 0) + counter.get_total_flops() * fabric.world_size * self.n_steps
+        if not counted:
+            done.flops += self._flops or 0
         done.counted_phase = self.phase
         if "loss" not in step_losses:  # losses that took turns
             step_losses["loss"] = torch.stack([step_losses[f"{turn.name}_loss"] for turn in turns]).sum()
@@ -209,7 +243,11 @@ class Training:
                 "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
                 "epoch": epochs,
                 "best": (best.value, best.epochs_since, best.weights),
+                "flops": self._flops,
             }
+            ends = epochs == self._shared_epochs or (epochs < self._shared_epochs and self._is_over(best))
+            if ends and self._flops is not None:
+                self.session.keep_for_longer({**state, **self._span.kept(epochs)})
             self.session.save(self.phase, state)
         fabric.barrier()
         session = self.session

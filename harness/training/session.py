@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +14,15 @@ from harness.common.errors import HarnessError, PluginError
 from harness.contract.recipe import Recipe, Selection
 from harness.training.batches import BatchStream
 from harness.training.checkpoints import read_checkpoint, write_checkpoint
+from harness.training.continuation import NAME
 from harness.training.feed import ImageFeed
 from harness.training.state import Progress
 
 if TYPE_CHECKING:
     from harness.contract.data import DatasetSpec, Split
     from harness.hardware.hardware import Hardware
-    from harness.training.events import EpochDone, TrainingProgress, TrainingStarted
+    from harness.training.continuation import Shorter
+    from harness.training.events import Continued, EpochDone, TrainingProgress, TrainingStarted
 
 
 @dataclass
@@ -32,9 +34,10 @@ class Session:
     hardware: Hardware
     seed: int
     folder: Path | None = None  # for checkpoints; None keeps none
-    report: Callable[[TrainingStarted | TrainingProgress | EpochDone], None] = lambda event: None
+    report: Callable[[TrainingStarted | Continued | TrainingProgress | EpochDone], None] = lambda event: None
     validate: Callable[[Any, Selection], float] | None = None  # a network's mean accuracy or loss on validation
     devices: int = 1
+    shorter: Callable[[], Sequence[Shorter]] = tuple  # finished trainings that differ in their length alone
     done: Progress = field(default_factory=Progress)
 
     @property
@@ -104,6 +107,16 @@ class Session:
         path = self._checkpoint(phase)
         if path is not None:
             write_checkpoint(path, {**state, "done": self.done.state()})
+
+    def keep_for_longer(self, state: Mapping[str, Any]) -> None:
+        """Keep ``state`` and what was done until now beyond the training, for a longer one to go on from."""
+        if self.folder is not None:
+            write_checkpoint(self.folder / NAME, {**state, "done": self.done.state()})
+
+    def forget_for_longer(self) -> None:
+        """Drop what ``keep_for_longer`` kept."""
+        if self.folder is not None:
+            (self.folder / NAME).unlink(missing_ok=True)
 
     def _checkpoint(self, phase: int) -> Path | None:
         return self.folder / f"checkpoint-{phase}.pt" if self.folder else None
