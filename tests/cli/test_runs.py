@@ -73,7 +73,7 @@ def test_prune_deletes_only_with_yes(folder, capsys):
     checkpoint = next(folder.glob("stages/*/rfs-simple-0")) / "checkpoint-1.pt"
     checkpoint.write_bytes(bytes(1500))
     _, text = output_of(capsys, "runs", "prune", folder)
-    assert "1.5 kB  checkpoints of finished stages: 1 stage" in text
+    assert "1.5 kB  checkpoints of finished stages, from which longer trainings would go on: 1 stage" in text
     assert "nothing is deleted yet: --yes frees 1.5 kB" in text
     assert checkpoint.exists()
     _, text = output_of(capsys, "runs", "prune", folder, "--yes")
