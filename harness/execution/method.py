@@ -20,6 +20,7 @@ class MethodAtWork:
 
     def __init__(self, spec: MethodSpec, options: Mapping[str, Any]) -> None:
         self.reads: dict[str, set[str]] = {}  # stage → the options that it was seen to read
+        self._read_by_stages: set[str] = set()  # by ``stages()`` itself, for whatever purpose
         self._by_part: dict[str, dict[str, set[str]]] = {}  # stage → option → the parts of a recipe that read it
         self._spec = spec
         self._options = spec.options.model_validate(dict(options))
@@ -45,6 +46,8 @@ class MethodAtWork:
     def _note_kept(self, option: str) -> None:
         if self._stage_at_work is not None:
             self._note(self._stage_at_work, option)
+        elif not part_read_for():
+            self._read_by_stages.add(option)
 
     def _note(self, stage: str, option: str) -> None:
         """A stage reads an option. Raises PluginError where that does not decide the stage."""
@@ -61,10 +64,17 @@ class MethodAtWork:
 
     def lengths(self, stage: str) -> set[str]:
         """The options that, as far as was seen, say how long a stage's recipe is, and else its schedule alone."""
-        parts = self._by_part.get(stage, {})
-        return {option for option, by in parts.items() if "length" in by and by <= {"length", "schedule"}}
+        return {option for option, elsewhere in self._read_as_length(stage).items() if not elsewhere}
 
     def reads_lengths_elsewhere(self, stage: str) -> bool:
         """Whether an option that says how long a stage's recipe is decides something else too, as a loss."""
+        return any(self._read_as_length(stage).values())
+
+    def _read_as_length(self, stage: str) -> dict[str, bool]:
+        """The options that say how long a stage's recipe is, and whether each was read for something else, too."""
         parts = self._by_part.get(stage, {})
-        return any("length" in by and not by <= {"length", "schedule"} for by in parts.values())
+        return {
+            option: option in self._read_by_stages or not by <= {"length", "schedule"}
+            for option, by in parts.items()
+            if "length" in by
+        }
