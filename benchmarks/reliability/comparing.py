@@ -58,4 +58,5 @@ def _state(path: Path) -> dict[str, bytes]:
 def stripped(text: str) -> list[str]:
     """Lines without times, speeds, memory and places."""
     lines = [line for line in text.splitlines() if not CHANGING.search(line)]
-    return [re.sub(r"\d[\d,.]* (s|min|MiB)\b|\S*/(whole|killed)/|<dc:date>.*", "", line) for line in lines]
+    bare = [re.sub(r"\d[\d,.]* (s|min|MiB)\b|\S*/(whole|killed)/|<dc:date>.*", "", line) for line in lines]
+    return [re.sub(r"\s+|-{3,}", " ", line) for line in bare]  # columns are as wide as what stands in them
