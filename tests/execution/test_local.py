@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import shlex
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from harness.execution.factory import make_executor
 from harness.hardware.request import HardwareRequest
 from harness.hardware.sharing import STAGE_BYTES, free_memory, room_at_once
 from harness.hardware.threads import n_cores
+from tests.helpers.command import run_here
 
 FLAGS = shlex.split(
     "--no-floors --budget images=3200 --episodes 50 --queries 5 --device cpu --precision 32 --threads 1"
@@ -24,11 +23,7 @@ PROTONET = ["--methods", "protonet", "--set", "protonet.train_way=8"]
 
 
 def run(folder, *flags):
-    return subprocess.run(
-        [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, "--output", str(folder), *flags],
-        text=True,
-        capture_output=True,
-    )
+    return run_here(folder.parent, "bench", *FLAGS, "--output", str(folder), *flags)
 
 
 def losses(folder):
