@@ -12,31 +12,29 @@ from itertools import pairwise
 import pytest
 
 from tests.helpers.bench import weights
+from tests.helpers.command import run_alone, run_here
 
 ray = pytest.importorskip("ray", reason="needs fsl-harness[ray]")
 
 FLAGS = shlex.split(
-    "--methods rfs,skd --no-floors --budget images=2560 --episodes 20 --queries 5 "
+    "--methods rfs,skd --no-floors --budget images=1280 --episodes 20 --queries 5 "
     "--shots 1 --device cpu --precision 32 --threads 1"
 )
 
 
 def run(folder, *flags, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, "--output", "runs", *flags],
-        text=True,
-        capture_output=True,
-        cwd=folder,
-        env={**os.environ, "RAY_ADDRESS": "", **environment},
-    )
+    """A bench in a process of its own: none of these tests leaves its cluster to another."""
+    return run_alone(folder, "bench", *FLAGS, "--output", "runs", *flags, **{"RAY_ADDRESS": "", **environment})
 
 
 @pytest.fixture(scope="module")
 def benched(tmp_path_factory):
     """A bench without Ray, and the same in another folder with it."""
     folders = {name: tmp_path_factory.mktemp(name) for name in ("local", "ray")}
-    one_cpu = {"RAY_OVERRIDE_RESOURCES": '{"CPU": 1}'}
-    return folders, {name: run(folder, "--executor", name, **one_cpu) for name, folder in folders.items()}
+    return folders, {
+        "local": run_here(folders["local"], "bench", *FLAGS, "--output", "runs"),
+        "ray": run(folders["ray"], "--executor", "ray", RAY_OVERRIDE_RESOURCES='{"CPU": 1}'),
+    }
 
 
 def test_ray_gives_the_same_weights_and_accuracies(benched):
@@ -65,7 +63,7 @@ def test_one_cpu_has_one_job_at_a_time(benched):
 def test_what_is_done_is_not_done_again_without_ray(benched):
     folders, _ = benched
     before = {path: path.stat().st_mtime_ns for path in folders["ray"].glob("runs/stages/*/*/*")}
-    assert run(folders["ray"], "--executor", "local").returncode == 0
+    assert run_here(folders["ray"], "bench", *FLAGS, "--output", "runs").returncode == 0
     assert before == {path: path.stat().st_mtime_ns for path in folders["ray"].glob("runs/stages/*/*/*")}
 
 
