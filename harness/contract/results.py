@@ -58,3 +58,4 @@ class StageFailure:
     error: str  # one line
     details: str = ""  # the traceback
     unwritable: bool = False  # the run folder cannot be written, so that no other stage of the bench can be kept either
+    died: bool = False  # its process ended before it had a result: killed, maybe for want of memory

@@ -133,7 +133,7 @@ class JobProcesses:
         elif message is not None:
             emit(message)
         elif process is self._worker or process.exitcode:
-            return StageFailure(self._job.key, _describe_death(process.exitcode, process is self._worker))
+            return StageFailure(self._job.key, _describe_death(process.exitcode, process is self._worker), died=True)
         return None
 
     def stop(self) -> None:

@@ -20,7 +20,8 @@ from harness.bench.events import BenchStarted
 from harness.bench.table import data_source
 from harness.common.errors import HarnessError
 from harness.contract.names import MethodReference, OptionName, RowName
-from harness.execution.events import Note
+from harness.contract.results import StageFailure
+from harness.execution.events import JobDone, JobEvent, Note
 from harness.runs import StageFolder
 from harness.runs.records import SearchRecord, SettingRecord, StageRecord, TrialRecord
 from harness.tuning.record import (
@@ -38,6 +39,7 @@ from harness.tuning.space import Choices, Space, as_json, propose, require_optun
 if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.plan import BenchPlan
+    from harness.contract.results import StageResult
     from harness.execution.executor import Executor
 
 
@@ -148,17 +150,28 @@ def _run_trials(
         }
     )
 
+    died: list[str] = []
+
     def pass_on(event: Any) -> None:
         # The search is the work to be done, not one of its benches, and may name options that some trials do not read.
         if not isinstance(event, BenchStarted | Note):
             observe(event)
+        if isinstance(event, JobEvent) and isinstance(event.event, JobDone) and _died(event.event.outcome):
+            died.append(event.job.name)
 
     record = bench(together, catalogue, executor, output, root, pass_on, trial=True)
+    if died:  # maybe by no fault of its values, which would be given up for good
+        observe(Note(f"{', '.join(died)}: once more"))
+        record = bench(together, catalogue, executor, output, root, pass_on, trial=True)
     stages = record.tables[0].stages
     return [
         _trial(number, values, [stage for stage in stages if stage.row == row], output)
         for number, (values, row) in enumerate(zip(chosen, rows, strict=True), first)
     ]
+
+
+def _died(outcome: StageResult | StageFailure) -> bool:
+    return isinstance(outcome, StageFailure) and outcome.died
 
 
 def _trial(number: int, values: Mapping[str, Any], stages: Sequence[StageRecord], output: Path) -> TrialRecord:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -15,13 +17,17 @@ import torch
 from harness.bench.plan import load_plan
 from harness.common.errors import HarnessError
 from harness.contract.hooks import hookimpl
-from harness.execution.events import JobStarted, Note
+from harness.contract.plan import BenchPlan
+from harness.execution.events import JobEvent, JobStarted, Note
+from harness.execution.factory import make_executor
 from harness.execution.source import DataSource
 from harness.networks.backbones.conv4 import Conv4
-from harness.training.events import EpochDone
+from harness.training.events import EpochDone, TrainingStarted
+from harness.tuning.record import Search
+from harness.tuning.search import tune
 from harness.tuning.space import Choices, Range
 from tests.helpers.bench import happened
-from tests.helpers.tuning import BETA
+from tests.helpers.tuning import BETA, SMALL
 
 
 def trained(output):
@@ -268,3 +274,31 @@ def test_weights_named_for_the_methods_label_are_those_of_every_trial(run_tune, 
     alone = run_tune({"rfs.learning_rate": Choices((0.01, 0.02))}, 2, methods=("rfs",), weights=file)
     assert [t.accuracy for t in named.record.trials] == [t.accuracy for t in alone.record.trials]
     assert trained(tmp_path / "runs") == before  # nothing was trained anew
+
+
+def test_a_trial_whose_process_is_killed_is_tried_once_more(tmp_path):
+    from harness.catalogue.catalogue import Catalogue
+    from harness.datasets.prepared.locations import data_root
+
+    plan = BenchPlan.model_validate(
+        {**SMALL, "dataset": ("glyphs",), "methods": ("rfs",), "set": {"rfs.generations": 0}}
+    )
+    search, catalogue = Search(plan, {"rfs.learning_rate": Choices((0.01, 0.02))}, None, 0), Catalogue.discover()
+    notes, killed = [], []
+
+    def kill_the_first(event):
+        if isinstance(event, Note):
+            notes.append(event.text)
+        if isinstance(event, JobEvent) and isinstance(event.event, TrainingStarted) and not killed:
+            started = json.loads((event.job.folder / "log.jsonl").read_text().splitlines()[0])
+            os.kill(started["pid"], signal.SIGKILL)
+            killed.append(started["pid"])
+
+    def find(name, observe):
+        return tune(search, 2, catalogue, make_executor("local", catalogue), tmp_path / name, data_root(), observe)
+
+    with_a_kill, without = find("killed", kill_the_first), find("whole", lambda event: None)
+    assert len(killed) == 1
+    assert "rfs-1/simple: once more" in notes
+    assert [trial.accuracy for trial in with_a_kill.trials] == [trial.accuracy for trial in without.trials]
+    assert None not in [trial.accuracy for trial in without.trials]
