@@ -95,14 +95,13 @@ def _name(numbers: Numbers) -> str:
 
 
 def _percent(interval: Interval | None) -> str:
-    from harness.reports.formats.markdown import percent
+    from harness.reports.words import percent
 
     return percent(interval)
 
 
 def _shown(numbers: Numbers) -> str:
-    from harness.reports.formats.markdown import percent
-    from harness.reports.words import p_value
+    from harness.reports.words import p_value, percent
 
     difference = numbers.difference
     if difference is None:

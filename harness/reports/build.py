@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.common.errors import HarnessError, RunsError
-from harness.contract.results import Score, StageFailure, StageResult
+from harness.common.errors import HarnessError
+from harness.contract.results import StageFailure, StageResult
 from harness.reports.foreign import ForeignRow, TableEpisodes, refuse_strangers
+from harness.reports.groups import StageGroup, group_stages, measured
 from harness.reports.marks import marks
-from harness.reports.model import INTERVALS, TESTED_ON, Cell, History, Mark, Measured, Report, Row, Setting, Table
+from harness.reports.model import INTERVALS, TESTED_ON, Cell, Mark, Measured, Report, Row, Setting, Table
 from harness.reports.predictions import TablePredictions
 from harness.reports.pretraining import pretrained
-from harness.runs import StageFolder
 from harness.statistics.intervals import closed_interval, interval
 
 if TYPE_CHECKING:
     from harness.contract.episodes import EpisodeSpec
-    from harness.runs.records import BenchRecord, StageRecord, TableRecord
+    from harness.runs.records import BenchRecord, TableRecord
 
 
 def build_report(
@@ -82,29 +81,6 @@ class Asked:
     against: tuple[ForeignRow, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Group:
-    """The records of one stage, a seed each, with their results."""
-
-    records: list[StageRecord]
-    results: list[StageResult]
-    histories: list[History]
-
-    @property
-    def shown(self) -> bool:
-        """Whether it has a row; else it is there because another stage is trained from it."""
-        return self.records[0].shown
-
-    @property
-    def identity(self) -> Hashable:
-        """What its numbers come from: equal for one stage under two labels of a sweep."""
-        return tuple((record.key, record.scores) for record in self.records)
-
-    @cached_property
-    def measured(self) -> dict[Setting, Measured]:
-        return measured(self.results)
-
-
 def build_table(output: Path, bench: BenchRecord, table: TableRecord, asked: Asked) -> Table:
     baseline, equivalent = asked.baseline, asked.equivalent
     if equivalent is not None and baseline is None:
@@ -158,35 +134,14 @@ def build_table(output: Path, bench: BenchRecord, table: TableRecord, asked: Ask
     return built
 
 
-def table_rows(groups: Mapping[str, _Group], table: TableRecord) -> list[Row]:
+def table_rows(groups: Mapping[str, StageGroup], table: TableRecord) -> list[Row]:
     """The rows of a bench's table, from its stages by row."""
     results = {result.key: result for group in groups.values() for result in group.results}
     parents = {record.key: record.parents for record in table.stages}
     return [_row(name, group, results, parents) for name, group in groups.items() if group.shown]
 
 
-def group_stages(output: Path, table: TableRecord) -> dict[str, _Group]:
-    """The stages of a bench's table by the name of their row, with their results.
-
-    Raises:
-        RunsError: a stage that the record names is no longer whole.
-    """
-    groups: dict[str, _Group] = {}
-    for record in table.stages:
-        group = groups.setdefault(record.row, _Group([], [], []))
-        group.records.append(record)
-        if record.failure is None:
-            folder = StageFolder(output / record.folder)
-            result = folder.result(record.key, record.scores)
-            if result is None:
-                raise RunsError(f"{output / record.folder} is not whole. Run the bench again")
-            group.results.append(result)
-            if history := folder.metrics:
-                group.histories.append(history)
-    return groups
-
-
-def _row(name: str, group: _Group, results: Mapping[str, StageResult], parents: Mapping[str, Sequence[str]]) -> Row:
+def _row(name: str, group: StageGroup, results: Mapping[str, StageResult], parents: Mapping[str, Sequence[str]]) -> Row:
     first = group.records[0]
     lineages = [_lineage(record.key, results, parents) for record in group.records if record.key in results]
     seeds = tuple(record.seed for record in group.records if record.key in results)
@@ -251,15 +206,6 @@ def _lineage(key: str, results: Mapping[str, StageResult], parents: Mapping[str,
             lineage[key] = results[key]
             waiting.extend(parents.get(key, ()))
     return list(lineage.values())
-
-
-def measured(results: Sequence[StageResult]) -> dict[Setting, Measured]:
-    """What was measured in each setting and on each kind of episode, over seeds."""
-    by_setting: dict[Setting, list[Score]] = {}
-    for result in results:
-        for score in result.scores:
-            by_setting.setdefault((score.episodes, score.target), []).append(score)
-    return {setting: Measured.of(scores) for setting, scores in by_setting.items()}
 
 
 def stage_marks(outcome: StageResult | StageFailure, seed: int) -> tuple[Mark, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import HarnessError
-from harness.reports.build import group_stages, table_rows
+from harness.reports.build import table_rows
+from harness.reports.groups import group_stages
 from harness.reports.model import DEFAULT_VIEW, TESTED_ON, Measured, Row, Setting, View
 from harness.reports.over_datasets import OverDatasets, over_datasets
 from harness.reports.places import Column, Line, Place

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import HarnessError, UnknownName
-from harness.reports.build import group_stages, measured
+from harness.reports.groups import group_stages, measured
 from harness.reports.model import TESTED_ON
 from harness.statistics.power import Requirement, paired_variances, required
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import RunsError, UnknownName
-from harness.reports.build import Asked, build_table, group_stages
+from harness.reports.build import Asked, build_table
 from harness.reports.foreign import with_digest
+from harness.reports.groups import group_stages
 from harness.runs.handed_on import RowRecord, RowScores
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import UnknownName
-from harness.reports.build import group_stages, measured, table_rows
+from harness.reports.build import table_rows
 from harness.reports.foreign import ForeignRow, TableEpisodes, read_row
+from harness.reports.groups import group_stages, measured
 from harness.reports.side_by_side import Side, SideRow, SideTable
 from harness.runs import StageFolder
 from harness.runs.benches import find_bench, split_reference

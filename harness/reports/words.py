@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.statistics.intervals import Interval
+
 SIGNIFICANT = 0.05  # p-values below it are set in bold
 
 
@@ -24,3 +30,11 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(interval: Interval | None, sign: str = "", digits: int = 2) -> str:
+    """``72.40 ± 0.90``; ``±∞`` where nothing can be said of the error."""
+    if interval is None:
+        return "-"
+    half_width = f"{100 * interval.half_width:.{digits}f}" if math.isfinite(interval.half_width) else "∞"
+    return f"{100 * interval.mean:{sign}.{digits}f} ± {half_width}"

@@ -11,7 +11,7 @@ from scipy import stats
 from harness.bench.plan import validated
 from harness.common.errors import HarnessError, RunsError, UnknownName
 from harness.contract.results import Score
-from harness.reports.formats.markdown import difference_rows
+from harness.reports.formats.differences import difference_rows
 from harness.reports.words import p_value
 from harness.runs import StageFolder
 from tests.helpers.reports import CONDITIONS, N_CLOSED, SPECS, Bench, closed

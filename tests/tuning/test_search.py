@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -17,17 +15,13 @@ import torch
 from harness.bench.plan import load_plan
 from harness.common.errors import HarnessError
 from harness.contract.hooks import hookimpl
-from harness.contract.plan import BenchPlan
-from harness.execution.events import JobEvent, JobStarted, Note
-from harness.execution.factory import make_executor
+from harness.execution.events import JobStarted, Note
 from harness.execution.source import DataSource
 from harness.networks.backbones.conv4 import Conv4
-from harness.training.events import EpochDone, TrainingStarted
-from harness.tuning.record import Search
-from harness.tuning.search import tune
+from harness.training.events import EpochDone
 from harness.tuning.space import Choices, Range
 from tests.helpers.bench import happened
-from tests.helpers.tuning import BETA, SMALL
+from tests.helpers.tuning import BETA
 
 
 def trained(output):
@@ -126,37 +120,6 @@ def test_a_dataset_without_validation_classes_is_refused(run_tune, catalogue, ti
     with pytest.raises(HarnessError, match="changed has no validation classes"):
         run_tune(BETA, dataset=("changed",))
     assert not trained(tmp_path / "runs")
-
-
-class Killed(BaseException):
-    """Not an Exception, which would be a failed stage."""
-
-
-@pytest.mark.parametrize(
-    ("space", "at_once", "killed_in"),
-    [(BETA, 1, 8), ({**BETA, "skd.alpha": Range(1.0, 3.0)}, 1, 7), (BETA, 2, 8)],
-    ids=["in gen1", "in gen0", "in the second of two at once"],
-)
-def test_a_search_that_was_killed_ends_as_if_it_had_not_been(run_tune, tmp_path, space, at_once, killed_in):
-    """Killed in the second of three trials: Gen-0 takes two epochs here, Gen-1 four."""
-    small = {"budget": 1280, "shots": (1,), "at_once": at_once}
-    epochs = []
-
-    def count(event):
-        epochs.extend((job.key, event.epoch) for job, event in happened([event], EpochDone))
-
-    def kill(event):
-        count(event)
-        if len(epochs) == killed_in:
-            raise Killed
-
-    whole = run_tune(space, 3, output=tmp_path / "whole", **small)
-    with pytest.raises(Killed):
-        run_tune(space, 3, kill, output=tmp_path / "killed", **small)
-    again = run_tune(space, 3, count, output=tmp_path / "killed", **small)
-    assert again.trials == whole.trials
-    assert len(set(epochs)) == len(epochs)  # no epoch of any stage was trained twice
-    assert (again.folder / "search.json").read_bytes() == (whole.folder / "search.json").read_bytes()
 
 
 def test_trials_at_once_are_jobs_of_one_bench_and_share_their_stages(run_tune, tmp_path):
@@ -274,31 +237,3 @@ def test_weights_named_for_the_methods_label_are_those_of_every_trial(run_tune, 
     alone = run_tune({"rfs.learning_rate": Choices((0.01, 0.02))}, 2, methods=("rfs",), weights=file)
     assert [t.accuracy for t in named.record.trials] == [t.accuracy for t in alone.record.trials]
     assert trained(tmp_path / "runs") == before  # nothing was trained anew
-
-
-def test_a_trial_whose_process_is_killed_is_tried_once_more(tmp_path):
-    from harness.catalogue.catalogue import Catalogue
-    from harness.datasets.prepared.locations import data_root
-
-    plan = BenchPlan.model_validate(
-        {**SMALL, "dataset": ("glyphs",), "methods": ("rfs",), "set": {"rfs.generations": 0}}
-    )
-    search, catalogue = Search(plan, {"rfs.learning_rate": Choices((0.01, 0.02))}, None, 0), Catalogue.discover()
-    notes, killed = [], []
-
-    def kill_the_first(event):
-        if isinstance(event, Note):
-            notes.append(event.text)
-        if isinstance(event, JobEvent) and isinstance(event.event, TrainingStarted) and not killed:
-            started = json.loads((event.job.folder / "log.jsonl").read_text().splitlines()[0])
-            os.kill(started["pid"], signal.SIGKILL)
-            killed.append(started["pid"])
-
-    def find(name, observe):
-        return tune(search, 2, catalogue, make_executor("local", catalogue), tmp_path / name, data_root(), observe)
-
-    with_a_kill, without = find("killed", kill_the_first), find("whole", lambda event: None)
-    assert len(killed) == 1
-    assert "rfs-1/simple: once more" in notes
-    assert [trial.accuracy for trial in with_a_kill.trials] == [trial.accuracy for trial in without.trials]
-    assert None not in [trial.accuracy for trial in without.trials]

@@ -14,7 +14,8 @@ from harness.reports.answer import about, contestants, leads, sentences
 from harness.reports.failures import LEAST_EPISODES
 from harness.reports.figures.drawing import INTERVALS
 from harness.reports.formats.conditions import conditions
-from harness.reports.formats.markdown import ABOUT_PUBLISHED, about_differences, mark_notes, published_rows, title
+from harness.reports.formats.differences import about_differences
+from harness.reports.formats.markdown import ABOUT_PUBLISHED, mark_notes, published_rows, title
 from harness.reports.formats.page import (
     charts_accuracy,
     charts_classes,

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from harness.reports.formats.conditions import conditions
+from harness.reports.formats.differences import about_differences, difference_rows
 from harness.reports.formats.markdown import (
     ABOUT_PUBLISHED,
     MARK,
     SAME,
     WORDS,
     Number,
-    about_differences,
     alignment,
-    difference_rows,
     main_cells,
     mark_notes,
     published_rows,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from harness.reports.formats.latex import FLOAT_PACKAGES, comments, float_of, plain_cells, tabular
-from harness.reports.formats.markdown import Number, grid, percent
+from harness.reports.formats.markdown import Number, grid
 from harness.reports.formats.values import plain
-from harness.reports.words import p_value
+from harness.reports.words import p_value, percent
 
 if TYPE_CHECKING:
     from harness.reports.leaderboard import Leaderboard

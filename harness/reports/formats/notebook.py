@@ -7,7 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from harness.reports.formats.conditions import conditions
-from harness.reports.formats.markdown import WORDS, about_differences, difference_rows, main_rows, mark_notes, title
+from harness.reports.formats.differences import about_differences, difference_rows
+from harness.reports.formats.markdown import WORDS, main_rows, mark_notes, title
 
 if TYPE_CHECKING:
     from harness.reports.model import Report, Table

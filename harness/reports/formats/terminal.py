@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from harness.reports.formats.conditions import conditions
+from harness.reports.formats.differences import about_differences, difference_rows
 from harness.reports.formats.markdown import (
     ABOUT_PUBLISHED,
     ABOUT_SEEDS,
-    about_differences,
     alignment,
-    difference_rows,
     main_rows,
     mark_notes,
     published_rows,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.reports.figures.drawing import INTERVALS
 from harness.reports.formats.conditions import preset
-from harness.reports.formats.markdown import WORDS, accuracy, costs, difference_rows, head, marked, mean
+from harness.reports.formats.differences import difference_rows
+from harness.reports.formats.markdown import WORDS, accuracy, costs, head, marked, mean
 from harness.statistics.intervals import WEIGHTS_ONLY
 
 if TYPE_CHECKING:
