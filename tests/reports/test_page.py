@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import altair
 import numpy as np
 import pytest
 
@@ -75,6 +76,8 @@ def test_the_page_has_the_tables_the_figures_and_the_conditions(runs):
     assert len(ids) == len(set(ids))
     figures = {name.split("-")[1] for name in page.data["charts"]}
     assert figures == {"answer", "accuracies", "differences", "cost", "learning", "validation"}
+    for spec in page.data["specs"]:
+        altair.Chart.from_dict(spec, validate=True)
 
 
 def test_every_figure_has_a_text_alternative_and_numbers(runs):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.cli.report_images import with_images
 from harness.reports.build import build_report
+from harness.reports.formats.html import html
 from tests.helpers.browser import chromium, draw_all, open_page
 from tests.helpers.reports import Bench
 
@@ -261,3 +263,22 @@ def test_episodes_are_stepped_through_with_the_keyboard(looked_into):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     violations = axe.run(looked_into).response["violations"]
     assert [rule["id"] for rule in violations if rule["impact"] in ("serious", "critical")] == []
+
+
+def test_a_class_of_any_name_is_drawn(browser, run_bench, tmp_path):
+    """Also one that scripts use for something else."""
+    record = run_bench(methods=("pixels", "untrained"), floors=False)
+    report = build_report([(tmp_path / "runs", record)])
+    kept = report.tables[0].predictions
+    names = ("__proto__", "constructor", "toString", *kept.class_names[3:])
+    kept.split = replace(kept.split, class_names=names)
+    path = tmp_path / "page.html"
+    path.write_text(html(report), encoding="utf-8")
+    page = open_page(browser, path)
+    draw_all(page)
+    with page.expect_download() as download:
+        page.locator("#t0-figure-classes .save[data-form=svg]").first.click()
+    drawn = Path(download.value.path()).read_text(encoding="utf-8")
+    assert [name for name in names if f"{name}<" not in drawn] == []
+    assert page.troubles == []
+    page.context.close()

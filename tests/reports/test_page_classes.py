@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import replace
 
+import altair
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,7 +72,10 @@ class Kept:
 
 def test_figures_of_classes_are_those_of_the_queries(reported):
     report, lines = reported
-    charts = page_data(html(report))["charts"]
+    data = page_data(html(report))
+    charts = data["charts"]
+    for spec in data["specs"]:
+        altair.Chart.from_dict(spec, validate=True)
     lines = lines.assign(right=lines["true"] == lines["predicted"])
     by_class = lines.groupby(["true", "method"]).right.mean()
     shown = charts["t0-classes-0"]["values"]

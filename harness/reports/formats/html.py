@@ -17,6 +17,7 @@ from harness.reports.formats.conditions import conditions
 from harness.reports.formats.differences import about_differences
 from harness.reports.formats.markdown import ABOUT_PUBLISHED, mark_notes, published_rows, title
 from harness.reports.formats.page import (
+    charts,
     charts_accuracy,
     charts_classes,
     charts_map,
@@ -59,7 +60,8 @@ def html(report: Report) -> str:
     )
     data = _Data()
     share = pictures.MOST_BYTES // max(1, len(report.tables))
-    sections = [_section(table, f"t{i}", data, share) for i, table in enumerate(report.tables)]
+    with charts.unchecked():
+        sections = [_section(table, f"t{i}", data, share) for i, table in enumerate(report.tables)]
     vega, script, style = scripts.vega(), scripts.own_script(), scripts.style()
     names = list(dict.fromkeys(section["title"] for section in sections))
     return environment.get_template("page.html").render(
@@ -109,6 +111,7 @@ class _Data:
         specs = [json.loads(text) for text in self._specs]
         whole = {"specs": specs, "charts": self._charts, "episodes": self.episodes, "pictures": self.pictures}
         text = json.dumps(whole, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = text.replace('"__proto__"', '"\u2060__proto__"')  # Vega keeps values by name in objects, which lose this one
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

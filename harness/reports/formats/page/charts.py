@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,16 @@ def chart(*layers: Any, height: int) -> dict[str, Any]:
     whole = alt.layer(*layers, data=alt.NamedData(name="values")) if len(layers) > 1 else layers[0]
     fitted = alt.AutoSizeParams(type="fit-x", contains="padding")
     sized = whole.properties(width="container", height=height, autosize=fitted)
-    spec = sized.to_dict()
+    spec = sized.to_dict(validate=False)
     del spec["config"]  # the page's
     return dict(spec)
+
+
+def unchecked() -> AbstractContextManager[Any]:
+    """Charts made within it are not checked against Vega-Lite's schema, which takes most of their time; tests do it."""
+    from altair.utils import schemapi
+
+    return schemapi.debug_mode(False)
 
 
 def base() -> Any:
