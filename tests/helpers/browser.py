@@ -41,5 +41,7 @@ def open_page(browser: Any, file: Any, width: int = 1280, height: int = 900, **a
 
 def draw_all(page: Any) -> None:
     """Waits until every figure of the page is drawn."""
+    from playwright.sync_api import expect
+
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    page.wait_for_function("!document.querySelector('.plot:not(.drawn)')", timeout=60_000)
+    expect(page.locator(".plot:not(.drawn)")).to_have_count(0, timeout=60_000)  # the page's policy forbids eval()

@@ -266,7 +266,7 @@ def test_episodes_are_stepped_through_with_the_keyboard(looked_into):
 
 
 def test_a_class_of_any_name_is_drawn(browser, run_bench, tmp_path):
-    """Also one that scripts use for something else."""
+    """Also one that every object of a script has already."""
     record = run_bench(methods=("pixels", "untrained"), floors=False)
     report = build_report([(tmp_path / "runs", record)])
     kept = report.tables[0].predictions

@@ -6,6 +6,7 @@ Labels, errors and dataset names come from command lines and plugins, so all of 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 NO_PREDICTIONS = "this run folder keeps no predictions: harness evaluate RUNS adds them."
 NO_FEATURES = "this run folder keeps no features of the highest rows: harness evaluate RUNS adds them."
+OWN_NAMES = re.compile(  # what every JavaScript object has: Vega keeps values in objects, by name, and trips over these
+    r'"(__(?:proto|define[GS]etter|lookup[GS]etter)__|constructor|hasOwnProperty|isPrototypeOf|propertyIsEnumerable'
+    r'|to(?:Locale)?String|valueOf)"'
+)
 FEW_EPISODES = f"no two classes met in {LEAST_EPISODES} closed episodes or more."
 
 
@@ -111,7 +116,7 @@ class _Data:
         specs = [json.loads(text) for text in self._specs]
         whole = {"specs": specs, "charts": self._charts, "episodes": self.episodes, "pictures": self.pictures}
         text = json.dumps(whole, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text = text.replace('"__proto__"', '"\u2060__proto__"')  # Vega keeps values by name in objects, which lose this one
+        text = OWN_NAMES.sub('"\u2060\\1"', text)
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
