@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command import run_alone, run_here
+from tests.helpers.plugins import install_method
 
 SCORED = ["--episodes", "20", "--queries", "3", "--device", "cpu", "--threads", "1"]
 SMALL = ["--budget", "images=320", *SCORED, "--executor", "inline"]
@@ -162,19 +163,7 @@ def crash(tmp_path, monkeypatch):
     """A bench of a method whose training does as it is told."""
 
     def bench(fit, *flags, alone=False):
-        folder = tmp_path / "site" / "harness_crash-1.dist-info"
-        folder.mkdir(parents=True)
-        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-crash\nVersion: 1\n")
-        (folder / "entry_points.txt").write_text("[harness]\ncrash = crash\n")
-        (tmp_path / "site" / "crash.py").write_text(
-            "import os, sys, time, harness\n"
-            f"def fit(context, learner):\n    {fit}\n"
-            "def build(context):\n"
-            "    from harness.networks.learners import FeatureNetwork\n    return FeatureNetwork(context)\n"
-            "CRASH = harness.MethodSpec('crash', 'dies', '', harness.MethodOptions,"
-            " lambda options: [harness.Stage('crash', build, fit)])\n"
-            "@harness.hookimpl\ndef harness_methods():\n    return [CRASH]\n"
-        )
+        install_method(tmp_path / "site", fit)
         command = ["bench", "--methods", "crash", *SCORED, *flags]
         if alone:
             return run_alone(tmp_path, *command, PYTHONPATH=os.pathsep.join([str(tmp_path / "site"), *sys.path]))

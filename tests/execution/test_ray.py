@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
-import sys
+import threading
 import time
 from itertools import pairwise
 
 import pytest
 
 from tests.helpers.bench import weights
-from tests.helpers.command import run_alone, run_here
+from tests.helpers.command import run_here
+from tests.helpers.plugins import install_method
 
 ray = pytest.importorskip("ray", reason="needs fsl-harness[ray]")
 
 FLAGS = shlex.split(
-    "--methods rfs,skd --no-floors --budget images=1280 --episodes 20 --queries 5 "
-    "--shots 1 --device cpu --precision 32 --threads 1"
+    "--no-floors --budget images=640 --episodes 6 --queries 3 --shots 1 --device cpu --precision 32 --threads 1 "
+    "--output runs"
 )
+TRAINED = [*FLAGS, "--methods", "rfs,skd", "--rows", "rfs/simple,rfs/distill-1,skd/gen0"]
+ONE_CPU = '{"CPU": 1}'
 
 
 def run(folder, *flags, **environment):
-    """A bench in a process of its own: none of these tests leaves its cluster to another."""
-    return run_alone(folder, "bench", *FLAGS, "--output", "runs", *flags, **{"RAY_ADDRESS": "", **environment})
+    """A bench with Ray; without RAY_ADDRESS it starts a cluster of its own, and ends it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"RAY_ADDRESS": "", **environment}.items():
+            patch.setenv(name, value)
+        return run_here(folder, "bench", *flags, "--executor", "ray")
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +37,8 @@ def benched(tmp_path_factory):
     """A bench without Ray, and the same in another folder with it."""
     folders = {name: tmp_path_factory.mktemp(name) for name in ("local", "ray")}
     return folders, {
-        "local": run_here(folders["local"], "bench", *FLAGS, "--output", "runs"),
-        "ray": run(folders["ray"], "--executor", "ray", RAY_OVERRIDE_RESOURCES='{"CPU": 1}'),
+        "local": run_here(folders["local"], "bench", *TRAINED),
+        "ray": run(folders["ray"], *TRAINED, RAY_OVERRIDE_RESOURCES=ONE_CPU),
     }
 
 
@@ -41,7 +46,7 @@ def test_ray_gives_the_same_weights_and_accuracies(benched):
     folders, results = benched
     assert results["ray"].returncode == 0, results["ray"].stderr
     assert weights(folders["ray"] / "runs") == weights(folders["local"] / "runs")
-    assert len(weights(folders["ray"] / "runs")) == 4
+    assert len(weights(folders["ray"] / "runs")) == 3
     accuracies = [
         [line.split("|")[4] for line in results[name].stdout.splitlines() if line.startswith(("| rfs", "| skd"))]
         for name in ("local", "ray")
@@ -55,7 +60,7 @@ def test_one_cpu_has_one_job_at_a_time(benched):
     stages = folders["ray"].glob("runs/stages/*/*")
     files = ("identity.json", "trained.json")  # written before and after its training
     spans = sorted(tuple((stage / file).stat().st_mtime for file in files) for stage in stages)
-    assert len(spans) == 4
+    assert len(spans) == 3
     for (_, end), (start, _) in pairwise(spans):
         assert start > end
 
@@ -63,8 +68,36 @@ def test_one_cpu_has_one_job_at_a_time(benched):
 def test_what_is_done_is_not_done_again_without_ray(benched):
     folders, _ = benched
     before = {path: path.stat().st_mtime_ns for path in folders["ray"].glob("runs/stages/*/*/*")}
-    assert run_here(folders["ray"], "bench", *FLAGS, "--output", "runs").returncode == 0
+    assert run_here(folders["ray"], "bench", *TRAINED).returncode == 0
     assert before == {path: path.stat().st_mtime_ns for path in folders["ray"].glob("runs/stages/*/*/*")}
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
+    result = run(tmp_path, *FLAGS, "--methods", "rfs", RAY_ADDRESS="127.0.0.1:1")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("harness: no Ray cluster at RAY_ADDRESS='127.0.0.1:1'")
+
+
+# ── on a cluster that is there ────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def two_nodes(tmp_path_factory):
+    """A cluster of two nodes of one CPU each, the second of them, and a file until which the method crash waits."""
+    from ray.cluster_utils import Cluster
+
+    folder = tmp_path_factory.mktemp("nodes")
+    install_method(folder / "site", f"while not os.path.exists({str(folder / 'go')!r}): time.sleep(0.05)")
+    soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": soon}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder / "site"), prepend=os.pathsep)  # for the nodes
+        patch.syspath_prepend(folder / "site")
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            yield cluster, cluster.add_node(num_cpus=1), folder / "go"
+        finally:
+            cluster.shutdown()
 
 
 @pytest.mark.parametrize(
@@ -75,45 +108,27 @@ def test_what_is_done_is_not_done_again_without_ray(benched):
         (("--device", "gpu"), "unknown device 'gpu'"),
     ],
 )
-def test_a_machine_that_no_node_is_is_one_line(tmp_path, flags, message):
-    result = run(tmp_path, "--executor", "ray", *flags)
+def test_a_machine_that_no_node_is_is_one_line(two_nodes, tmp_path, flags, message):
+    result = run(tmp_path, *FLAGS, "--methods", "rfs", *flags, RAY_ADDRESS=two_nodes[0].address)
     assert result.returncode == 2
     assert result.stderr.startswith("harness: ")
     assert message in result.stderr
 
 
-def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
-    result = run(tmp_path, "--executor", "ray", RAY_ADDRESS="127.0.0.1:1")
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith("harness: no Ray cluster at RAY_ADDRESS='127.0.0.1:1'")
+def test_a_job_whose_node_dies_goes_on_elsewhere(two_nodes, tmp_path):
+    """The second node ends while each trains a seed. It comes last, for it breaks the cluster."""
+    cluster, second, go = two_nodes
 
+    def end_second_node():
+        while len(list(tmp_path.glob("runs/stages/*/*/identity.json"))) < 2:
+            time.sleep(0.05)
+        cluster.remove_node(second, allow_graceful=False)
+        go.touch()
 
-def test_a_job_whose_node_dies_goes_on_elsewhere(tmp_path):
-    """Two nodes of one CPU on this machine; one ends while each trains a seed."""
-    from ray.cluster_utils import Cluster
-
-    soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": soon}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        second = cluster.add_node(num_cpus=1)
-        flags = ["--methods", "rfs", "--set", "rfs.generations=0", "--seeds", "0,1", "--budget", "images=7680"]
-        command = [sys.executable, "-m", "harness.cli.main", "bench", *FLAGS, *flags, "--executor", "ray"]
-        with subprocess.Popen(
-            [*command, "--output", "runs"],
-            text=True,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "RAY_ADDRESS": cluster.address},
-        ) as bench:
-            while bench.poll() is None and len(list(tmp_path.glob("runs/stages/*/*/identity.json"))) < 2:
-                time.sleep(0.05)
-            cluster.remove_node(second, allow_graceful=False)
-            output, messages = bench.communicate()
-    finally:
-        cluster.shutdown()
-    assert bench.returncode == 0, messages
-    assert messages.count("its node died; it goes on elsewhere") == 1
+    ending = threading.Thread(target=end_second_node, daemon=True)
+    ending.start()
+    result = run(tmp_path, *FLAGS, "--methods", "crash", "--seeds", "0,1", RAY_ADDRESS=cluster.address)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr.count("its node died; it goes on elsewhere") == 1
     assert len(weights(tmp_path / "runs")) == 2
-    assert "| rfs " in output
+    assert "| crash " in result.stdout

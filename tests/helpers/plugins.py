@@ -14,6 +14,23 @@ def a_method(name="mine", **about):
     return harness.MethodSpec(name, "a method", "", about.pop("options", harness.MethodOptions), stages, **about)
 
 
+def install_method(site, fit):
+    """A plugin in a folder of ``sys.path``: the method crash, of one stage whose training is the statement ``fit``."""
+    about = site / "harness_crash-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-crash\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[harness]\ncrash = crash\n")
+    (site / "crash.py").write_text(
+        "import os, sys, time, harness\n"
+        f"def fit(context, learner):\n    {fit}\n"
+        "def build(context):\n"
+        "    from harness.networks.learners import FeatureNetwork\n    return FeatureNetwork(context)\n"
+        "CRASH = harness.MethodSpec('crash', 'dies', '', harness.MethodOptions,"
+        " lambda options: [harness.Stage('crash', build, fit)])\n"
+        "@harness.hookimpl\ndef harness_methods():\n    return [CRASH]\n"
+    )
+
+
 def offering(**hooks):
     """A plugin object with these hooks, each given as what it returns or as a function."""
     plugin = SimpleNamespace()
