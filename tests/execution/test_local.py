@@ -16,10 +16,10 @@ from harness.hardware.threads import n_cores
 from tests.helpers.command import run_here
 
 FLAGS = shlex.split(
-    "--no-floors --budget images=3200 --episodes 50 --queries 5 --device cpu --precision 32 --threads 1"
+    "--no-floors --budget images=640 --episodes 20 --queries 5 --shots 1 --device cpu --precision 32 --threads 1"
 )
 RFS = ["--methods", "rfs", "--set", "rfs.generations=0", "--set", "rfs.learning_rate=0.01"]
-PROTONET = ["--methods", "protonet", "--set", "protonet.train_way=8"]
+PROTONET = ["--methods", "protonet", "--set", "protonet.train_way=8", "--set", "protonet.learning_rate=1e-4"]
 
 
 def run(folder, *flags):
@@ -64,7 +64,7 @@ def test_a_batch_that_does_not_divide_is_a_failed_row(tmp_path):
 
 
 def test_stages_side_by_side_give_the_bytes_of_one_after_the_other(tmp_path):
-    flags = ["--methods", "rfs", "--rows", "rfs/simple", "--seeds", "0-1", "--budget", "640"]
+    flags = ["--methods", "rfs", "--rows", "rfs/simple", "--seeds", "0-1"]
     alone, together = run(tmp_path / "alone", *flags), run(tmp_path / "together", *flags, "--at-once", "2")
     assert alone.returncode == together.returncode == 0, together.stderr
     weights = {
@@ -92,7 +92,8 @@ def test_stages_side_by_side_share_the_cores_and_run_at_the_same_time(tmp_path, 
         under_way += isinstance(step, JobStarted) - isinstance(step, JobDone)
         most = max(most, under_way)
 
-    plan = validated({"methods": ["rfs"], "seeds": [0, 1, 2], "rows": ["rfs/simple"], "budget": 640, "episodes": 10})
+    about = {"methods": ["rfs"], "seeds": [0, 1, 2], "rows": ["rfs/simple"]}
+    plan = validated({**about, "budget": 640, "episodes": 5, "shots": [1], "queries": 5})
     n_jobs = max(2, n_cores())
     record = bench(plan, catalogue, make_executor("local", catalogue, n_jobs), tmp_path, data_root(None), observe)
     assert most == min(n_jobs, 3)
@@ -104,7 +105,7 @@ def test_one_stage_that_dies_takes_no_other_with_it(tmp_path):
     result = run(tmp_path, "--methods", "rfs", "--seeds", "0-1", "--at-once", "2", "--set", "rfs.learning_rate=1e30")
     assert result.returncode == 1
     assert result.stdout.count("the loss is not finite") >= 1
-    fine = run(tmp_path, *RFS, "--seeds", "0-1", "--at-once", "2", "--budget", "640")
+    fine = run(tmp_path, *RFS, "--seeds", "0-1", "--at-once", "2")
     assert fine.returncode == 0, fine.stderr
 
 
