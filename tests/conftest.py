@@ -55,6 +55,39 @@ TINY = DatasetSpec(
 )
 
 
+# Files that take longest, the longest first: with pytest-xdist no worker begins one of them when the others are done.
+LONGEST = (
+    "execution/test_ray.py",
+    "testing/test_check.py",
+    "cli/test_main.py",
+    "execution/test_local.py",
+    "cli/test_new.py",
+    "datasets/test_prepare.py",
+    "bench/test_bench.py",
+    "tuning/test_search.py",
+    "docs/test_pages.py",
+    "api/test_notebook.py",
+    "datasets/test_hostile.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    rank = {here / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests stay together, for they share what they set up; files are begun in their order."""
+    if config.option.dist != "load":  # asked for
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests of protonet are skipped where its library is not installed, as on Python 3.13."""
     if item.get_closest_marker("learn2learn") and None in map(find_spec, ("learn2learn", "harness_protonet")):
@@ -189,7 +222,7 @@ def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     harness.run_bench(
         ["rfs", "relation"],
         rows=["pixels", "rfs/simple", "relation"],
-        budget=640,
+        budget=320,
         seeds=[3],
         shots=[2],
         episodes=12,

@@ -13,7 +13,7 @@ import harness
 from harness.api.benches import COLUMNS
 from harness.cli.main import main
 
-SMALL = {"budget": 640, "episodes": 12, "queries": 4, "shots": [2], "device": "cpu", "threads": 1, "precision": "32"}
+SMALL = {"budget": 320, "episodes": 12, "queries": 4, "shots": [2], "device": "cpu", "threads": 1, "precision": "32"}
 
 
 def test_a_bench_of_the_same_plan_is_not_run_again_and_gives_the_same_table(small_runs, capsys):

@@ -10,7 +10,7 @@ from harness.catalogue.catalogue import Catalogue
 from harness.cli.dry_run import UNKNOWN
 from harness.cli.main import main
 
-FLAGS = "--device cpu --threads 1 --executor inline --episodes 12 --queries 4 --shots 2 --budget 640"
+FLAGS = "--device cpu --threads 1 --executor inline --episodes 12 --queries 4 --shots 2 --budget 320"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.command import run_alone, run_here
 from tests.helpers.plugins import install_method
 
-SCORED = ["--episodes", "20", "--queries", "3", "--device", "cpu", "--threads", "1"]
+SCORED = ["--episodes", "8", "--queries", "3", "--shots", "1", "--device", "cpu", "--threads", "1"]
 SMALL = ["--budget", "images=320", *SCORED, "--executor", "inline"]
 
 
@@ -96,7 +96,7 @@ def test_evaluate_scores_again_without_training(harness, runs):
     weights = {path: path.stat().st_mtime_ns for path in runs.glob("stages/*/*/weights.safetensors")}
     assert weights
     inline = ("--executor", "inline")
-    result = harness("evaluate", "runs", *inline, "--classifier", "ridge", "--episodes", "40", "--shots", "2")
+    result = harness("evaluate", "runs", *inline, "--classifier", "ridge", "--episodes", "16", "--shots", "2")
     assert result.returncode == 0, result.stderr
     assert "ridge, l2" in result.stdout
     assert "5-way 2-shot" in result.stdout
@@ -183,7 +183,9 @@ def test_a_worker_that_dies_is_a_failed_row(crash):
 
 def test_what_a_method_prints_is_not_in_the_table(crash):
     result = crash(
-        "print('by print'); os.write(1, b'by write'); os.system('echo by a program'); sys.exit(3)", alone=True
+        "print('by print'); os.write(1, b'by write'); os.system('echo by a program'); sys.exit(3)",
+        "--no-floors",
+        alone=True,
     )
     assert result.stdout.startswith("## glyphs")
     assert not [word for word in ("by print", "by write", "by a program") if word in result.stdout]
@@ -228,7 +230,19 @@ def test_a_report_goes_where_it_is_sent(harness, runs, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_ended_bench_says_how_to_go_on(tmp_path, number):
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli.main", "bench", "--methods", "rfs", "--device", "cpu", "--threads", "1"],
+        [
+            sys.executable,
+            "-m",
+            "harness.cli.main",
+            "bench",
+            "--methods",
+            "rfs",
+            "--no-floors",
+            "--device",
+            "cpu",
+            "--threads",
+            "1",
+        ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

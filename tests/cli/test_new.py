@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,20 +22,7 @@ from harness.common.errors import HarnessError
 from tests.helpers.command import run_here
 
 DOCS = Path(__file__).parents[2] / "docs"
-SMALL = [
-    "--budget",
-    "images=640",
-    "--episodes",
-    "20",
-    "--queries",
-    "5",
-    "--device",
-    "cpu",
-    "--threads",
-    "1",
-    "--executor",
-    "inline",
-]
+SMALL = shlex.split("--budget images=320 --episodes 8 --queries 3 --shots 1 --device cpu --threads 1 --executor inline")
 
 
 @pytest.fixture
@@ -94,7 +82,7 @@ def test_the_tests_of_the_scaffold_pass(tmp_path):
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
         text=True,
         capture_output=True,
     )

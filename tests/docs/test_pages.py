@@ -17,7 +17,7 @@ from harness.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
-SMALL = ["--budget", "640", "--episodes", "20", "--threads", "1", "--device", "cpu"]
+SMALL = ["--budget", "320", "--episodes", "8", "--threads", "1", "--device", "cpu", "--executor", "inline"]
 
 
 def commands_of(page: Path) -> list[str]:
@@ -32,7 +32,7 @@ def test_the_tutorial_runs_from_its_first_command_to_its_last(tmp_path, monkeypa
     commands = commands_of(ROOT / "docs" / "tutorial.md")
     assert {command.split()[1] for command in commands} == {"doctor", "bench", "evaluate", "power", "report", "methods"}
     for command in commands:
-        words = shlex.split(command.replace("--episodes 2000", "--episodes 30"))[1:]
+        words = shlex.split(command.replace("--episodes 2000", "--episodes 12"))[1:]
         assert main([*words, *(SMALL if words[0] == "bench" else [])]) == 0, (command, capsys.readouterr().err)
     assert (tmp_path / "numbers.csv").read_text().count("rfs/simple") > 10
     assert (tmp_path / "report.html").stat().st_size > 10_000

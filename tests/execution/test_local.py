@@ -16,7 +16,7 @@ from harness.hardware.threads import n_cores
 from tests.helpers.command import run_here
 
 FLAGS = shlex.split(
-    "--no-floors --budget images=640 --episodes 20 --queries 5 --shots 1 --device cpu --precision 32 --threads 1"
+    "--no-floors --budget images=320 --episodes 20 --queries 5 --shots 1 --device cpu --precision 32 --threads 1"
 )
 RFS = ["--methods", "rfs", "--set", "rfs.generations=0", "--set", "rfs.learning_rate=0.01"]
 PROTONET = ["--methods", "protonet", "--set", "protonet.train_way=8", "--set", "protonet.learning_rate=1e-4"]
@@ -93,7 +93,7 @@ def test_stages_side_by_side_share_the_cores_and_run_at_the_same_time(tmp_path, 
         most = max(most, under_way)
 
     about = {"methods": ["rfs"], "seeds": [0, 1, 2], "rows": ["rfs/simple"]}
-    plan = validated({**about, "budget": 640, "episodes": 5, "shots": [1], "queries": 5})
+    plan = validated({**about, "budget": 320, "episodes": 5, "shots": [1], "queries": 5})
     n_jobs = max(2, n_cores())
     record = bench(plan, catalogue, make_executor("local", catalogue, n_jobs), tmp_path, data_root(None), observe)
     assert most == min(n_jobs, 3)
