@@ -128,7 +128,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache of this test session's own, so that no test depends on an earlier one's; pytest-xdist's workers share it."""
+    """A cache of this test session, so that no test depends on an earlier one; pytest-xdist's workers share it."""
     here = tmp_path_factory.getbasetemp()
     folder = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "cache"
     with pytest.MonkeyPatch.context() as patch:
