@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class StageIdentity:
     seed: int
     precision: str  # as requested
 
-    @property
+    @cached_property
     def key(self) -> str:
         return digest([TRAINING_VERSION, asdict(self)])
 

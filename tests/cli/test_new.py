@@ -8,10 +8,8 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +18,7 @@ import pytest
 from harness.cli.new import write_method
 from harness.common.errors import HarnessError
 from tests.helpers.command import run_here
+from tests.helpers.plugins import install
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMALL = shlex.split("--budget images=320 --episodes 8 --queries 3 --shots 1 --device cpu --threads 1 --executor inline")
@@ -38,25 +37,6 @@ def harness(tmp_path, monkeypatch):
     for name, module in list(sys.modules.items()):
         if str(tmp_path) in (getattr(module, "__file__", None) or ""):
             del sys.modules[name]
-
-
-def install(folder, site):
-    """What pip does with a pure Python project: its modules and its metadata side by side."""
-    pyproject = tomllib.loads((folder / "pyproject.toml").read_text())
-    project, setuptools = pyproject["project"], pyproject["tool"]["setuptools"]
-    for package in setuptools.get("packages", ()):
-        shutil.copytree(folder / package, site / package)
-    for module in setuptools.get("py-modules", ()):
-        site.mkdir(exist_ok=True)
-        shutil.copy(folder / f"{module}.py", site)
-    about = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    about.mkdir()
-    requires = "".join(f"Requires-Dist: {requirement}\n" for requirement in project["dependencies"])
-    (about / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n{requires}"
-    )
-    points = "".join(f"{name} = {value}\n" for name, value in project["entry-points"]["harness"].items())
-    (about / "entry_points.txt").write_text(f"[harness]\n{points}")
 
 
 def test_the_scaffold_is_listed_keeps_the_contract_and_trains(harness, tmp_path):

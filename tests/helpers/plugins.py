@@ -1,7 +1,9 @@
-"""Plugins for the tests of the catalogue, right and wrong ones."""
+"""Plugins for the tests of the catalogue, right and wrong ones, and what installs one."""
 
 from __future__ import annotations
 
+import shutil
+import tomllib
 from types import SimpleNamespace
 
 import harness
@@ -52,3 +54,22 @@ def reason(plugin, name="odd"):
     assert [broken.plugin for broken in catalogue.broken] == [name]
     assert "\n" not in catalogue.broken[0].reason
     return catalogue.broken[0].reason
+
+
+def install(folder, site):
+    """What pip does with a pure Python project: its modules and its metadata side by side."""
+    pyproject = tomllib.loads((folder / "pyproject.toml").read_text())
+    project, setuptools = pyproject["project"], pyproject["tool"]["setuptools"]
+    for package in setuptools.get("packages", ()):
+        shutil.copytree(folder / package, site / package)
+    for module in setuptools.get("py-modules", ()):
+        site.mkdir(exist_ok=True)
+        shutil.copy(folder / f"{module}.py", site)
+    about = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    about.mkdir()
+    requires = "".join(f"Requires-Dist: {requirement}\n" for requirement in project["dependencies"])
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n{requires}"
+    )
+    points = "".join(f"{name} = {value}\n" for name, value in project["entry-points"]["harness"].items())
+    (about / "entry_points.txt").write_text(f"[harness]\n{points}")

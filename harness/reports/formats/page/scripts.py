@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
+from functools import cache
 from importlib import resources
 
 from harness.common.errors import HarnessError
@@ -23,10 +25,15 @@ def vega() -> str:
         import vl_convert
     except ImportError:
         raise missing("vl-convert-python") from None
-    script = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
+    script = _bundle(vl_convert.javascript_bundle)
     if "</script" in script.lower() or "<!--" in script:
         raise HarnessError("vl-convert's script cannot stand in a page: install vl-convert-python 1.9")
     return script
+
+
+@cache
+def _bundle(make: Callable[[], str]) -> str:
+    return make()
 
 
 def missing(library: str) -> HarnessError:
