@@ -8,8 +8,8 @@ BETA = {"skd.beta": Range(0.025, 0.5)}
 SMALL = {
     "dataset": ("tiny",),
     "methods": ("skd",),
-    "budget": 640,
-    "episodes": 20,
+    "budget": 320,
+    "episodes": 10,
     "queries": 5,
     "device": "cpu",
     "precision": "32",

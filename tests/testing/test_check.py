@@ -33,8 +33,8 @@ CHEAP = {
     "egnn-transductive": SMALL_GRAPH,
     "leo": {"leo_steps": 2, "meta_batch": 2},
     "maml": FEW_STEPS,
-    "maml-transductive": FEW_STEPS,
-    "meta-lstm": {"images": 60, "steps_per_epoch": 1, "train_query": 1, "updates": 2, "hidden": 4},
+    "maml-transductive": {**FEW_STEPS, "inner_steps": 1},  # several are maml's
+    "meta-lstm": {"images": 60, "steps_per_epoch": 1, "train_query": 1, "updates": 2, "hidden": 2},
 }
 
 # ── what is installed ─────────────────────────────────────────────────────────────────────────────

@@ -55,7 +55,7 @@ def test_a_trial_whose_process_is_killed_is_tried_once_more(tmp_path):
     from harness.datasets.prepared.locations import data_root
 
     plan = BenchPlan.model_validate(
-        {**SMALL, "dataset": ("glyphs",), "methods": ("rfs",), "set": {"rfs.generations": 0}}
+        {**SMALL, "dataset": ("glyphs",), "methods": ("rfs",), "shots": (1,), "set": {"rfs.generations": 0}}
     )
     search, catalogue = Search(plan, {"rfs.learning_rate": Choices((0.01, 0.02))}, None, 0), Catalogue.discover()
     notes, killed = [], []

@@ -21,7 +21,7 @@ from harness.networks.backbones.conv4 import Conv4
 from harness.training.events import EpochDone
 from harness.tuning.space import Choices, Range
 from tests.helpers.bench import happened
-from tests.helpers.tuning import BETA
+from tests.helpers.tuning import BETA, SMALL
 
 
 def trained(output):
@@ -46,20 +46,13 @@ def test_the_accuracy_is_that_of_a_bench_on_the_validation_classes(run_tune, run
     from harness.reports.build import build_report
 
     found = run_tune({"skd.beta": Choices((0.1, 0.3))}, 2)
-    events = []
-    record = run_bench(
-        observe=events.append,
-        methods=("skd",),
-        set={"skd.beta": 0.3},
-        score_on="val",
-        rows=("skd/gen1",),
-        predictions=False,
-    )
+    asked, events = {**SMALL, "set": {"skd.beta": 0.3}, "rows": ("skd/gen1",)}, []
+    record = run_bench(observe=events.append, score_on="val", predictions=False, **asked)
     assert not happened(events, JobStarted, EpochDone)
     (row,) = build_report([(tmp_path / "runs", record)]).tables[0].rows
     cells = {str(spec): cell.intervals["closed"].mean for spec, cell in row.cells.items()}
     assert {name: each.mean for name, each in found.trials[1].settings.items()} == pytest.approx(cells)
-    record = run_bench(methods=("skd",), set={"skd.beta": 0.3}, rows=("skd/gen1",))
+    record = run_bench(**asked)
     (row,) = build_report([(tmp_path / "runs", record)]).tables[0].rows
     assert {str(spec): cell.intervals["closed"].mean for spec, cell in row.cells.items()} != pytest.approx(cells)
 
@@ -167,7 +160,7 @@ def test_a_list_of_two_is_searched_whole_and_then_done(run_tune):
 
 
 def test_a_trial_that_fails_is_kept_and_not_chosen(run_tune):
-    found = run_tune({"skd.learning_rate": Choices((0.01, 1e30))}, 2, budget=320)
+    found = run_tune({"skd.learning_rate": Choices((0.01, 1e30))}, 2)
     failed = next(trial for trial in found.trials if trial.failure)
     assert failed.values == {"skd.learning_rate": 1e30}
     assert failed.accuracy is None
@@ -185,7 +178,7 @@ def test_the_best_values_are_a_plan_whose_stages_are_trained(run_tune, run_bench
     found = run_tune(BETA, 2, set={"skd.temperature": 2})
     plan = load_plan(found.folder / "best.toml", {})
     assert plan.set == {"skd.temperature": 2, **found.best.values}
-    assert (plan.score_on, plan.rows, plan.budget, plan.episodes) == ("test", (), 640, 20)
+    assert (plan.score_on, plan.rows, plan.budget, plan.episodes) == ("test", (), 320, 10)
     events = []
     run_bench(observe=events.append, **{**plan.model_dump(), "floors": False})
     assert not happened(events, EpochDone)
