@@ -27,7 +27,7 @@ function showEpisode(place, setting, episode, first, second, differing, images) 
   shown.replaceChildren();
   episode.classes.forEach((name, label) => {
     const group = make("section", undefined, { "aria-label": "Class " + name });
-    group.append(make("h4", name));
+    group.append(make(document.querySelector("h3.part") ? "h4" : "h3", name, { class: "queries-of" }));
     const support = make("div", undefined, { class: "support" });
     support.append(make("p", "Support"));
     episode.support[label].forEach((index) => support.append(picture(images, index, "support image of " + name)));
