@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.arguments import DataRoot, data_root
 from harness.cli.runs_looking import Folder
 from harness.common.errors import HarnessError
 from harness.common.text import n_bytes_shown
+
+if TYPE_CHECKING:
+    from harness.runs.records import BenchRecord
 
 
 def export(
@@ -18,8 +23,12 @@ def export(
     bench: Annotated[list[str] | None, typer.Option(help="ID of a bench, or 'last'. Repeatable. Default: all.")] = None,
     weights: Annotated[bool, typer.Option("--weights", help="With the trained weights.")] = False,
     features: Annotated[bool, typer.Option("--features", help="With the features that were kept.")] = False,
+    pictures: Annotated[
+        bool, typer.Option(help="With the small pictures of images that their pages show, where the data is here.")
+    ] = True,
     row: Annotated[str | None, typer.Option(help="Only this row, as a small .json: rfs/simple.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Of the row. Default: the first of its bench.")] = None,
+    root: DataRoot = None,
 ) -> int:
     """Write benches to one archive: what a reader needs for every table and figure, with checksums.
 
@@ -38,7 +47,8 @@ def export(
     _refuse_ending(file, ".zip")
     benches = {record.id: record for which in bench or ["all"] for record in find_benches(runs, which)}
     try:
-        record = export_runs(runs, list(benches.values()), file, weights, features)
+        shown = _shown(runs, list(benches.values()), data_root(root), pictures)
+        record = export_runs(runs, list(benches.values()), file, weights, features, shown)
     except OSError as error:
         raise HarnessError(f"cannot write {error.filename or file}: {error.strerror}") from None
     n = len(record.benches)
@@ -67,6 +77,28 @@ def import_archive(
         typer.echo(f"{n} file{'s' if n > 1 else ''} kept as this folder has them, with the same numbers: ", nl=False)
         typer.echo(", ".join(imported.kept[:3]) + (", …" if n > 3 else ""))
     return 0
+
+
+def _shown(runs: Path, benches: Sequence[BenchRecord], root: Path, pictures: bool) -> dict[str, bytes | memoryview]:
+    """What the pages of these benches show beside numbers, a member of the archive for each table."""
+    from dataclasses import replace
+
+    from harness.catalogue.catalogue import Catalogue
+    from harness.cli.report_images import with_images
+    from harness.reports.build import build_report
+    from harness.reports.formats.page.shown import shown
+    from harness.runs.shown import shown_bytes, shown_file
+
+    catalogue = Catalogue.discover()
+    members: dict[str, bytes | memoryview] = {}
+    for bench in benches:
+        report = with_images(build_report([(runs, bench)]), catalogue, root)
+        for number, table in enumerate(report.tables):
+            on_page = shown(table)
+            if on_page is not None:
+                kept = on_page if pictures else replace(on_page, pictures={})
+                members[shown_file(Path(), bench.id, number).as_posix()] = shown_bytes(kept)
+    return members
 
 
 def _export_row(file: Path, runs: Path, bench: str, row: str, dataset: str | None) -> int:

@@ -17,6 +17,7 @@ from harness.reports.marks import marks
 from harness.reports.model import INTERVALS, TESTED_ON, Cell, Mark, Measured, Report, Row, Setting, Table
 from harness.reports.predictions import TablePredictions
 from harness.reports.pretraining import pretrained
+from harness.runs.shown import shown_file
 from harness.statistics.intervals import closed_interval, interval
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def build_table(output: Path, bench: BenchRecord, table: TableRecord, asked: Ask
 
         standing = table_standings(rows, reached, identities)
     shared, differing = _conditions(rows)
+    shown = shown_file(output, bench.id, bench.tables.index(table))
     elsewhere = table.test_dataset
     built = Table(
         bench=bench.id,
@@ -125,7 +127,7 @@ def build_table(output: Path, bench: BenchRecord, table: TableRecord, asked: Ask
         differing=differing,
         standings=standing,
         created=bench.created,
-        predictions=TablePredictions(output, table, bench.plan.episode_seed),
+        predictions=TablePredictions(output, table, bench.plan.episode_seed, shown),
     )
     if asked.failures:
         from harness.reports.failures import with_failures

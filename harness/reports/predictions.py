@@ -15,6 +15,7 @@ import numpy as np
 from harness.contract.episodes import EpisodeSpec, Target
 from harness.evaluation.kept import file_name, raw_features
 from harness.runs import StageFolder, draw_again, load_split
+from harness.runs.shown import load_shown
 from harness.statistics.confusion import (
     ClassAccuracies,
     Confusion,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from harness.contract.data import Split
     from harness.contract.episodes import Episodes
     from harness.runs.records import StageRecord, TableRecord
+    from harness.runs.shown import Shown
 
 Setting = tuple[EpisodeSpec, Target]  # as harness/reports/model.py, which holds what this file makes
 
@@ -57,8 +59,10 @@ class Queries:
 class TablePredictions:
     """Predictions of one table's rows, episode by episode."""
 
-    def __init__(self, output: Path, table: TableRecord, episode_seed: int) -> None:
+    def __init__(self, output: Path, table: TableRecord, episode_seed: int, shown: Path | None = None) -> None:
+        """``shown``: where the pictures and features are that an archive brought, if it did."""
         self._output = output
+        self._shown = shown
         self._table = table
         self._seed = episode_seed
         self._queries: dict[Setting, Queries | None] = {}
@@ -68,6 +72,12 @@ class TablePredictions:
     def split(self) -> Split | None:
         """Labels and class names of the split that was scored, without its images."""
         return load_split(self._output, self._table.split_fingerprint)
+
+    @cached_property
+    def shown(self) -> Shown | None:
+        """Pictures and features of images of the split that came with an archive."""
+        shown = load_shown(self._shown) if self._shown is not None else None
+        return shown if shown is not None and shown.split_fingerprint == self._table.split_fingerprint else None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -123,8 +133,13 @@ class TablePredictions:
         records = self._records(row)
         if self.split is None or not records:
             return None
-        folder = StageFolder(self._output / records[0].folder)
-        return raw_features(folder.embeddings / file_name(self.split), len(self.split.labels))
+        folder, n = StageFolder(self._output / records[0].folder), len(self.split.labels)
+        kept = raw_features(folder.embeddings / file_name(self.split), n)
+        if kept is None and self.shown is not None and self.shown.row == row and self.shown.images is not None:
+            assert self.shown.features is not None
+            within = self.shown.images < n
+            return self.shown.images[within], self.shown.features[within]
+        return kept
 
     def _records(self, row: str) -> list[StageRecord]:
         return [record for record in self._table.stages if record.row == row]

@@ -14,6 +14,7 @@ OUTPUT/stages/DATASET/METHOD-STAGE-seedN-KEY/
     failure.txt            the traceback, if it failed; gone once it succeeds
 OUTPUT/splits/NAME.npz      labels and names of the classes that were scored, to draw their episodes again
 OUTPUT/benches/ID.json     what a bench asked for and which stages answer it
+OUTPUT/shown/ID-TABLE.npz  of an imported bench: pictures and features that the page of a table shows
 OUTPUT/begun/ID.json       a bench that has not ended, or not yet
 OUTPUT/reproduction.json   that rows of another folder's bench are trained again here
 """

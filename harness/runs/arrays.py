@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 def save_arrays(path: Path, about: FileRecord, compressed: bool = False, **arrays: np.ndarray) -> None:
     """Write an .npz of ``arrays`` with their record as its member ``about``."""
+    write_kept(path, array_bytes(about, compressed, **arrays))
+
+
+def array_bytes(about: FileRecord, compressed: bool = False, **arrays: np.ndarray) -> memoryview:
+    """The content of such a file; equal values give equal bytes."""
     import numpy as np
 
     save, content = np.savez_compressed if compressed else np.savez, io.BytesIO()
     save(content, **arrays, about=np.array(about.model_dump_json()))
-    write_kept(path, content.getbuffer())
+    return content.getbuffer()
 
 
 def load_arrays(

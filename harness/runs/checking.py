@@ -17,6 +17,8 @@ from harness.common.files import parse_json
 from harness.common.text import CONTROL, shortened
 from harness.runs.layout import GIB, STAGE, Form
 from harness.runs.records import BenchRecord, Record, ScoreRecord, TrainedRecord, validated_record
+from harness.runs.shown import ARRAYS as SHOWN
+from harness.runs.shown import check_shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,7 @@ ARRAYS = {
     "scores": {"accuracies", "classes", "about"},
     "predictions": {"predicted", "about"},
     "split": {"labels", "about"},
+    "shown": {*SHOWN, "about"},
 }
 FOLDER = re.compile(STAGE)
 
@@ -45,6 +48,8 @@ def check_file(form: Form, name: str, data: bytes) -> Any:
             raise ValueError("no record")
         if form.kind in ARRAYS:
             arrays = read_arrays(data, ARRAYS[form.kind])
+            if form.kind == "shown":
+                check_shown(arrays)
             return _score(arrays) if form.kind == "scores" else None
     except ValueError as error:
         raise RunsError(f"{shortened(name)} in the archive is damaged: {error}") from None

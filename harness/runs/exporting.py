@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -29,22 +29,31 @@ PACKED = frozenset((".safetensors",))  # of which deflating saves next to nothin
 
 
 def export_runs(
-    output: Path, benches: Sequence[BenchRecord], archive: Path, weights: bool = False, features: bool = False
+    output: Path,
+    benches: Sequence[BenchRecord],
+    archive: Path,
+    weights: bool = False,
+    features: bool = False,
+    shown: Mapping[str, bytes | memoryview] | None = None,
 ) -> ArchiveRecord:
     """Write ``archive`` with these benches of the run folder ``output``.
 
     Args:
         weights: with the trained weights of every stage.
         features: with the features that were kept.
+        shown: further members, by name in shown/: see ``harness.runs.shown``.
     Raises:
         RunsError: a stage that a bench names is no longer whole, or a file cannot be read.
     """
-    names = _names(output, benches, weights, features)
+    names, shown = _names(output, benches, weights, features), shown or {}
+    first_bench = len(names) - len(benches)
     files: list[ArchivedFile] = []
 
     def fill(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w", allowZip64=True) as members:
-            files.extend(_add(members, output, name) for name in names)
+            files.extend(_add(members, name, _blocks(output / name)) for name in names[:first_bench])
+            files.extend(_add(members, name, [content]) for name, content in sorted(shown.items()))
+            files.extend(_add(members, name, _blocks(output / name)) for name in names[first_bench:])
             record = _record(benches, files)
             members.writestr(_member(MANIFEST), record.model_dump_json(indent=1).encode())
 
@@ -91,10 +100,10 @@ def _check_whole(output: Path, record: StageRecord) -> None:
         raise RunsError(f"{folder.path} is not whole, so no report can be made of it: run the bench again, then export")
 
 
-def _add(members: zipfile.ZipFile, output: Path, name: str) -> ArchivedFile:
+def _add(members: zipfile.ZipFile, name: str, blocks: Iterable[bytes | memoryview]) -> ArchivedFile:
     digest, size = hashlib.sha256(), 0
     with members.open(_member(name), "w", force_zip64=True) as member:
-        for block in _blocks(output / name):
+        for block in blocks:
             digest.update(block)
             size += len(block)
             member.write(block)

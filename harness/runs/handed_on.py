@@ -1,4 +1,4 @@
-"""Records of files that are handed to somebody else: an archive of runs, and one row of a table."""
+"""Records of files that are handed to somebody else: an archive of runs, what pages show, one row of a table."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ class ArchiveRecord(FileRecord):
     harness: str = Field(description="version that wrote it")
     benches: tuple[str, ...] = Field(description="IDs, in the order in which they ended")
     files: tuple[ArchivedFile, ...] = Field(description="all others, in the order in which they are to be written")
+
+
+class ShownRecord(FileRecord):
+    """What a file in shown/ is about: pictures and features that the page of a bench's table shows."""
+
+    split_fingerprint: str = Field(description="of the split whose images they are")
+    row: str | None = Field(description="whose features are there; null: none are")
 
 
 class RowScores(Frozen):

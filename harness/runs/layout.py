@@ -11,7 +11,7 @@ from typing import Literal
 
 from harness.runs.locking import is_free
 
-Kind = Literal["bench", "split", "record", "scores", "predictions", "weights", "features", "checkpoint"]
+Kind = Literal["bench", "split", "shown", "record", "scores", "predictions", "weights", "features", "checkpoint"]
 
 MIB, GIB = 2**20, 2**30
 NAME = r"(?!\.)[^/\\:\x00-\x1f\x7f]{1,255}"  # of a folder: no way out of it, nothing hidden
@@ -32,6 +32,7 @@ FORMS = tuple(
     for kind, pattern, most_bytes in (
         ("bench", r"benches/[0-9a-z]{1,64}\.json", 256 * MIB),
         ("split", r"splits/[0-9a-f]{12}\.npz", 512 * MIB),
+        ("shown", r"shown/[0-9a-z]{1,64}-[0-9]{1,6}\.npz", 64 * MIB),
         ("record", rf"{STAGE}/(identity|trained)\.json", 16 * MIB),
         ("record", rf"{STAGE}/metrics\.csv", 256 * MIB),
         ("record", rf"{STAGE}/log\.jsonl", 256 * MIB),

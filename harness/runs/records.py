@@ -8,6 +8,7 @@
     OUTPUT/splits/NAME.npz                           SplitRecord, beside the labels
     OUTPUT/tuning/NAME/search.json                   SearchRecord
     OUTPUT/reproduction.json                         ReproductionRecord
+    OUTPUT/shown/ID-TABLE.npz                        ShownRecord, beside the arrays
     harness-runs.json in an archive of runs          ArchiveRecord
     a file of harness runs export --row              RowRecord
 
@@ -29,7 +30,7 @@ from harness.common.files import read_json
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.heads import Head
 from harness.contract.plan import BenchPlan
-from harness.runs.handed_on import ArchiveRecord, RowRecord
+from harness.runs.handed_on import ArchiveRecord, RowRecord, ShownRecord
 from harness.runs.record_base import FORMAT, EpisodesRecord, FileRecord, Frozen
 
 Record = TypeVar("Record", bound="FileRecord")
@@ -210,6 +211,7 @@ FILES: tuple[type[FileRecord], ...] = (
     SearchRecord,
     ReproductionRecord,
     ArchiveRecord,
+    ShownRecord,
     RowRecord,
 )
 

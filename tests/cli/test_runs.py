@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 
+import numpy as np
 import pytest
 
 from harness.cli.main import main
@@ -121,6 +123,20 @@ def test_export_and_import_give_the_same_report(folder, tmp_path, capsys):
     assert "aaa111, bbb222 written" in text
     reports = [output_of(capsys, "report", where, "--format", "json") for where in (folder, elsewhere)]
     assert reports[0] == reports[1]
+
+
+def test_an_archive_has_the_pictures_of_its_pages_unless_they_are_left_out(small_runs, tmp_path, capsys):
+    sizes = []
+    for flags in ((), ("--no-pictures",)):
+        archive = tmp_path / "runs.zip"
+        assert output_of(capsys, "runs", "export", archive, small_runs, *flags)[0] == 0
+        with zipfile.ZipFile(archive) as members:
+            [name] = [name for name in members.namelist() if name.startswith("shown/")]
+            with np.load(members.open(name)) as arrays:
+                sizes.append((len(arrays["numbers"]), len(arrays["features"])))
+    assert sizes[0][0] > 20
+    assert sizes[0][1] > 20
+    assert sizes[1] == (0, sizes[0][1])
 
 
 def test_a_row_in_a_file_stands_in_another_report(folder, tmp_path, capsys):

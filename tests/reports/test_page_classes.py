@@ -7,6 +7,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import altair
 import numpy as np
@@ -25,10 +26,15 @@ from harness.reports.formats.page import charts_map
 from harness.reports.formats.page.charts_classes import by_class, confusion
 from harness.reports.formats.page.charts_map import embeddings, plane
 from harness.reports.formats.page.episodes import browser
-from harness.reports.formats.page.pictures import pictures
+from harness.reports.formats.page.pictures import as_text, pictures
+from harness.reports.formats.page.shown import shown
 from harness.reports.formats.values import csv
 from harness.reports.model import View
 from harness.reports.predictions import Queries
+from harness.runs import load_benches
+from harness.runs.exporting import export_runs
+from harness.runs.importing import import_runs
+from harness.runs.shown import shown_bytes, shown_file
 from tests.helpers.reports import closed
 
 METHODS = ("pixels", "untrained")
@@ -218,12 +224,34 @@ def test_without_features_the_page_has_no_map_and_says_why(reported, tmp_path, h
     assert "t0-map-0" not in page_data(text)["charts"]
 
 
+def test_an_archive_brings_what_the_page_shows_where_neither_data_nor_features_are(reported, catalogue, tmp_path):
+    runs, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
+    [bench] = load_benches(runs)
+    here = with_images(build_report([(runs, bench)]), catalogue, tmp_path / "data")
+    on_page = shown(here.tables[0])
+    assert len(on_page.pictures) > 100
+    assert len(on_page.images) == len(on_page.features) > 100
+    member = {shown_file(Path(), bench.id, 0).as_posix(): shown_bytes(on_page)}
+    export_runs(runs, [bench], tmp_path / "a.zip", shown=member)
+    import_runs(tmp_path / "a.zip", elsewhere)
+    assert not list(elsewhere.glob("stages/*/*/embeddings"))
+    there = build_report([(elsewhere, bench)])  # as without the data
+    assert html(there) == html(here)
+    assert shown_bytes(shown(there.tables[0])) == shown_bytes(on_page)
+    member = {name: shown_bytes(replace(on_page, pictures={})) for name in member}
+    export_runs(runs, [bench], tmp_path / "b.zip", shown=member)
+    import_runs(tmp_path / "b.zip", tmp_path / "bare")
+    bare = page_data(html(build_report([(tmp_path / "bare", bench)])))
+    assert bare["pictures"] == {"t0": {}}
+    assert bare["charts"]["t0-map-0"] == page_data(html(here))["charts"]["t0-map-0"]
+
+
 def test_pictures_are_small_webp_images_and_stop_at_their_limit():
     images = np.random.default_rng(0).integers(0, 255, (4, 84, 84, 3), np.uint8)
     made = pictures(images, [3, 1, 3, 99])
     assert list(made) == [3, 1]
-    kind, _, text = made[3].partition(",")
+    kind, _, text = as_text(made[3]).partition(",")
     image = Image.open(io.BytesIO(base64.b64decode(text)))
     assert (kind, image.size, image.format) == ("data:image/webp;base64", (48, 48), "WEBP")
-    assert list(pictures(images, [3, 1, 2], len(made[3]) + 10)) == [3]
+    assert list(pictures(images, [3, 1, 2], len(as_text(made[3])) + 10)) == [3]
     assert len(pictures(np.zeros((1, 28, 28, 1), np.uint8), [0])) == 1

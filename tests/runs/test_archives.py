@@ -214,6 +214,18 @@ def header_that_lies():
     return file.getvalue()
 
 
+def shown_arrays(pictures=b"RIFF....WEBP", ends=None, features=0.5):
+    """A file in shown/ of one picture and the features of one image."""
+    return arrays(
+        numbers=np.array([0]),
+        pictures=np.frombuffer(pictures, np.uint8),
+        ends=np.array([len(pictures)] if ends is None else ends),
+        images=np.array([0]),
+        features=np.full((1, 2), features, np.float32),
+        about="{}",
+    )
+
+
 FOLDER = "stages/CIFAR-FS/rfs-simple-0"
 HOSTILE = {
     "a way out": (put("stages/../../escaped.json"), "no archive of runs holds such a file"),
@@ -246,6 +258,9 @@ HOSTILE = {
     "a row that commands the terminal": (edit("aaa.json", b"rfs/simple", b"\\u001b[2Jrfs/simple"), "control"),
     "a row of two lines": (edit("aaa.json", b'"rfs/simple"', b'"rfs/simple\\n| forged | 99.9 |"'), "control"),
     "a bench without its stages": (lambda members: members.pop(first(members, ".npz")), "the archive lacks"),
+    "a picture that is none": (put("shown/aaa-0.npz", shown_arrays(pictures=b"<svg onload=alert(1)>")), "is no webp"),
+    "pictures that do not fit": (put("shown/aaa-0.npz", shown_arrays(ends=[9])), "do not fit their numbers"),
+    "features of no number": (put("shown/aaa-0.npz", shown_arrays(features=np.nan)), "do not fit its images"),
     "other weights": (swap("weights.safetensors", b"other"), "other weights than its record"),
 }
 

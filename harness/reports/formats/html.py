@@ -147,7 +147,8 @@ def _section(table: Table, prefix: str, data: _Data, most_bytes: int) -> dict[st
     mapped = figures["map"].charts[0].values if figures["map"] else []
     numbers = [*episodes.shown_images(browser), *(value["number"] for value in mapped)]
     data.episodes[prefix] = browser
-    data.pictures[prefix] = pictures.table_pictures(table, numbers, most_bytes)
+    shown = pictures.table_pictures(table, numbers, most_bytes)
+    data.pictures[prefix] = {number: pictures.as_text(picture) for number, picture in shown.items()}
     published = published_rows(table)
     grids = {
         "accuracy": tables.main(table),

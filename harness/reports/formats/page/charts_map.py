@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,31 @@ MOST_IMAGES = 40  # of a class
 HEIGHT = 420  # pixels
 
 
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """What a map shows."""
+
+    row: str
+    classes: Sequence[int]
+    images: np.ndarray  # (M,) of the split, class by class
+    features: np.ndarray  # (M, D)
+
+
 def embeddings(kept: TablePredictions, rows: Sequence[str]) -> Figure | None:
     """The map of the highest row whose features are kept, of the classes that it finds hardest; None without any."""
+    shown = mapped(kept, rows)
+    return _figure(kept, shown) if shown is not None else None
+
+
+def mapped(kept: TablePredictions, rows: Sequence[str]) -> Mapped | None:
     for row in rows:
         features, classes = kept.features(row), _hardest(kept, row)
-        if features is not None and len(features[0]) and classes:
-            return _figure(kept, row, classes, *features)
+        if features is None or not len(features[0]) or not classes:
+            continue
+        assert kept.split is not None
+        labels = kept.split.labels[features[0]]
+        chosen = np.concatenate([np.flatnonzero(labels == c)[:MOST_IMAGES] for c in classes])
+        return Mapped(row, classes, features[0][chosen], features[1][chosen]) if len(chosen) >= 3 else None
     return None
 
 
@@ -44,19 +64,14 @@ def _hardest(kept: TablePredictions, row: str) -> list[int]:
     return []
 
 
-def _figure(
-    kept: TablePredictions, row: str, classes: Sequence[int], images: np.ndarray, features: np.ndarray
-) -> Figure | None:
+def _figure(kept: TablePredictions, shown: Mapped) -> Figure:
     assert kept.split is not None
-    labels = kept.split.labels[images]
-    chosen = np.concatenate([np.flatnonzero(labels == c)[:MOST_IMAGES] for c in classes])
-    if len(chosen) < 3:
-        return None
-    points, share = plane(features[chosen])
-    names = [kept.class_names[c] for c in classes]
+    labels, row = kept.split.labels, shown.row
+    points, share = plane(shown.features)
+    names = [kept.class_names[c] for c in shown.classes]
     values = [
-        {"class": kept.class_names[labels[i]], "number": int(images[i]), "x": float(x), "y": float(y)}
-        for i, (x, y) in zip(chosen.tolist(), points.tolist(), strict=True)
+        {"class": kept.class_names[labels[image]], "number": image, "x": float(x), "y": float(y)}
+        for image, (x, y) in zip(shown.images.tolist(), points.tolist(), strict=True)
     ]
     about = f"{row}: {len(values)} images of {', '.join(names)}, as points of a plane."
     heads = {"class": "class", "number": "image", "x": "x", "y": "y"}

@@ -1,4 +1,4 @@
-"""Small pictures of images, as text that stands in the page."""
+"""Small pictures of images, which stand in the page as text."""
 
 from __future__ import annotations
 
@@ -16,34 +16,48 @@ SIDE = 48  # pixels, at most
 MOST_BYTES = 3_000_000  # of all pictures of a page, as text
 
 
-def table_pictures(table: Table, indices: Iterable[int], most_bytes: int) -> dict[int, str]:
-    """Pictures of the images that a table's rows were scored on; none where they are not here, or are others."""
-    indices = list(indices)
-    scored, split = table.predictions.split if table.predictions else None, table.images() if indices else None
-    if scored is None or split is None or split.fingerprint != scored.fingerprint:
+def table_pictures(table: Table, indices: Iterable[int], most_bytes: int = MOST_BYTES) -> dict[int, bytes]:
+    """Pictures of the images that a table's rows were scored on, from the data, or as an archive brought them.
+
+    None where the images are not here, or are others.
+    """
+    indices, kept = list(indices), table.predictions
+    if not indices or kept is None or kept.split is None:
         return {}
-    return pictures(split.images, indices, most_bytes)
+    split = table.images()
+    if split is not None and split.fingerprint == kept.split.fingerprint:
+        return pictures(split.images, indices, most_bytes)
+    brought = kept.shown.pictures if kept.shown is not None else {}
+    return _as_far_as_they_fit(((index, brought[index]) for index in indices if index in brought), most_bytes)
 
 
-def pictures(images: np.ndarray, indices: Iterable[int], most_bytes: int = MOST_BYTES) -> dict[int, str]:
-    """Index → ``data:image/webp;base64,…``, in order, as far as they fit into ``most_bytes``.
+def pictures(images: np.ndarray, indices: Iterable[int], most_bytes: int = MOST_BYTES) -> dict[int, bytes]:
+    """Index → a webp, in order, as far as they fit into ``most_bytes`` as text.
 
     Args:
         images: (N, H, W, 1 or 3) uint8, of which few are read.
     """
-    made: dict[int, str] = {}
-    for index in dict.fromkeys(indices):
-        if not 0 <= index < len(images):
+    there = (index for index in dict.fromkeys(indices) if 0 <= index < len(images))
+    return _as_far_as_they_fit(((index, _picture(images[index])) for index in there), most_bytes)
+
+
+def as_text(picture: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
+
+
+def _as_far_as_they_fit(made: Iterable[tuple[int, bytes]], most_bytes: int) -> dict[int, bytes]:
+    fitting: dict[int, bytes] = {}
+    for index, picture in made:
+        if index in fitting:
             continue
-        picture = _picture(images[index])
-        most_bytes -= len(picture)
+        most_bytes -= len(as_text(picture))
         if most_bytes < 0:
             break
-        made[index] = picture
-    return made
+        fitting[index] = picture
+    return fitting
 
 
-def _picture(pixels: np.ndarray) -> str:
+def _picture(pixels: np.ndarray) -> bytes:
     import numpy as np
     from PIL import Image
 
@@ -52,4 +66,4 @@ def _picture(pixels: np.ndarray) -> str:
     image.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
     image.save(file, "webp", quality=72, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return file.getvalue()
