@@ -172,7 +172,7 @@ def run_bench(catalogue: Any, tmp_path: Path) -> Callable[..., dict[str, Any]]:
             "dataset": ("tiny",),
             "methods": ("rfs",),
             "floors": False,
-            "budget": 640,
+            "budget": 320,
             "episodes": 20,
             "queries": 5,
             "device": "cpu",

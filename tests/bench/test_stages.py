@@ -85,7 +85,7 @@ def test_a_row_costs_what_all_its_ancestors_cost_once(run_bench, catalogue, tmp_
     catalogue.add("diamond-plugin", offering(harness_methods=[spec]))
     record = run_bench(methods=("diamond",), rows=("*/all",))
     (row,) = build_report([(tmp_path / "runs", record)]).tables[0].rows
-    assert row.images_seen == 3 * 640 + 1
+    assert row.images_seen == 3 * 320 + 1
 
 
 def test_a_stage_fails_with_any_of_its_parents_and_names_it(run_bench, team):

@@ -61,7 +61,7 @@ bench(plan, catalogue, make_executor("inline", catalogue), Path(sys.argv[1]), Pa
 
 
 def test_killed_between_epochs_it_ends_with_the_same_weights(run_bench, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "killed")],
         stdin=subprocess.PIPE,
@@ -89,7 +89,7 @@ def test_killed_between_epochs_it_ends_with_the_same_weights(run_bench, tmp_path
 
 
 def test_two_benches_at_once_train_each_stage_once(run_bench, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path / "both")],
