@@ -16,6 +16,7 @@ from harness.common.errors import HarnessError
 from harness.contract.episodes import EpisodeSpec
 from harness.contract.plan import BenchPlan
 from harness.reports.formats.html import html
+from harness.reports.formats.page import scripts
 from harness.reports.formats.page.charts_training import pareto
 from harness.reports.formats.page.command import bench_command
 from tests.helpers.reports import SPECS, Bench
@@ -211,3 +212,24 @@ def test_the_command_of_a_plan_is_read_back_as_the_same_plan():
 def test_the_pareto_front_has_the_points_that_no_other_beats():
     points = [{"cost": c, "mean": m} for c, m in [(1, 50), (2, 40), (3, 60), (3, 55), (9, 60), (10, 61)]]
     assert [(point["cost"], point["mean"]) for point in pareto(points)] == [(1, 50), (3, 60), (10, 61)]
+
+
+def test_the_script_of_figures_is_kept_in_the_cache_folder_where_that_can_be(tmp_path, monkeypatch):
+    made = []
+
+    def make():
+        made.append(1)
+        return "vega()"
+
+    def script(folder):
+        monkeypatch.setenv("HARNESS_CACHE", str(folder))
+        scripts._bundle.cache_clear()
+        return scripts._bundle(make, "1.9")
+
+    (tmp_path / "file").touch()
+    try:
+        assert [script(tmp_path / "cache") for _ in range(2)] == ["vega()"] * 2
+        assert len(made) == 1
+        assert script(tmp_path / "file" / "no folder") == "vega()"
+    finally:
+        scripts._bundle.cache_clear()

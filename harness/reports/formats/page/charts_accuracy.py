@@ -78,7 +78,10 @@ def _differences(
     colour = {"scale": alt.Scale(domain=verdicts), "legend": alt.Legend(title=None)}
     whisker = base().mark_rule(strokeWidth=1.6, clip=True)
     whisker = whisker.encode(
-        x=alt.X("low:Q", scale=x, title=axis, axis=TICKS), x2="high:Q", y=y, color=alt.Color("verdict:N", **colour)
+        x=alt.X("low:Q", scale=x, title=axis, axis=TICKS),
+        x2=alt.X2("high:Q"),
+        y=y,
+        color=alt.Color("verdict:N", **colour),
     )
     dot = base().mark_point(filled=True, size=80, opacity=1, clip=True)
     dot = dot.encode(
@@ -152,7 +155,7 @@ def _accuracies(values: list[dict[str, Any]], names: list[str], chance: float) -
     colour = alt.Color("interval:N", scale=alt.Scale(domain=order), legend=legend)
     whisker = base().mark_rule(strokeWidth=1.6, clip=True)
     whisker = whisker.encode(
-        x=alt.X("low:Q", scale=x, title="accuracy (%)"), x2="high:Q", y=y, yOffset=offset, color=colour
+        x=alt.X("low:Q", scale=x, title="accuracy (%)"), x2=alt.X2("high:Q"), y=y, yOffset=offset, color=colour
     )
     dot = base().mark_point(filled=True, size=46, opacity=1, clip=True)
     dot = dot.encode(

@@ -81,7 +81,7 @@ def _tiles(classes: Sequence[str], rows: Sequence[str]) -> dict[str, Any]:
         x=alt.X("row:N", sort=list(rows), axis=alt.Axis(labelAngle=-45, **axis)),
         y=alt.Y("class:N", sort=list(classes), axis=alt.Axis(**axis)),
         color=alt.Color("accuracy:Q", scale=alt.Scale(scheme="viridis", zero=False), legend=alt.Legend(title="%")),
-        tooltip=["class:N", "row:N", alt.Tooltip("text:N", title="accuracy (%)")],
+        tooltip=[alt.Tooltip("class:N"), alt.Tooltip("row:N"), alt.Tooltip("text:N", title="accuracy (%)")],
     )
     return chart(tile, height=STEP * len(classes))
 
@@ -97,7 +97,7 @@ def _dots(classes: Sequence[str], rows: Sequence[str]) -> dict[str, Any]:
         y=alt.Y("class:N", sort=list(classes), axis=axis),
         color=alt.Color("row:N", scale=scale, legend=legend),
         shape=alt.Shape("row:N", scale=scale, legend=legend),
-        tooltip=["class:N", "row:N", alt.Tooltip("text:N", title="accuracy (%)")],
+        tooltip=[alt.Tooltip("class:N"), alt.Tooltip("row:N"), alt.Tooltip("text:N", title="accuracy (%)")],
     )
     return chart(dot, height=STEP * len(classes))
 

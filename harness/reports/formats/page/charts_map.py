@@ -112,6 +112,10 @@ def _spec(classes: Sequence[str]) -> dict[str, Any]:
         y=alt.Y("y:Q", scale=alt.Scale(zero=False), axis=None),
         color=alt.Color("class:N", scale=scale, legend=legend),
         shape=alt.Shape("class:N", scale=scale, legend=legend),
-        tooltip=["class:N", alt.Tooltip("number:Q", title="number"), "image:N"],  # the browser brings the image,
+        tooltip=[
+            alt.Tooltip("class:N"),
+            alt.Tooltip("number:Q", title="number"),
+            alt.Tooltip("image:N"),
+        ],  # the browser brings the image,
     )
     return chart(dot, height=HEIGHT)

@@ -84,7 +84,7 @@ def _cost(spec: EpisodeSpec, axis: str, points: list[dict[str, Any]], free: Sequ
     whisker = points_only.mark_rule(strokeWidth=1.4, clip=True).encode(
         x=x,
         y=alt.Y("low:Q", title="accuracy (%)", scale=alt.Scale(zero=False)),
-        y2="high:Q",
+        y2=alt.Y2("high:Q"),
         color=alt.Color("row:N", scale=scale, legend=legend),
     )
     line = (
@@ -106,9 +106,11 @@ def _cost(spec: EpisodeSpec, axis: str, points: list[dict[str, Any]], free: Sequ
     )
     nothing = base().transform_filter("datum.free")
     dashed = nothing.mark_rule(strokeDash=[4, 3], color=FLOOR, clip=True).encode(
-        y="mean:Q", tooltip=["row:N", "text:N"]
+        y=alt.Y("mean:Q"), tooltip=[alt.Tooltip("row:N"), alt.Tooltip("text:N")]
     )
-    name = nothing.mark_text(align="left", dx=3, dy=-7, clip=True).encode(x=alt.XValue(0), y="mean:Q", text="row:N")
+    name = nothing.mark_text(align="left", dx=3, dy=-7, clip=True).encode(
+        x=alt.XValue(0), y=alt.Y("mean:Q"), text=alt.Text("row:N")
+    )
     about = f"{spec}, accuracy against {axis}: on the Pareto front are {', '.join(front)}."
     numbers = {"row": "row", "cost": axis, "text": "accuracy (%)"}
     drawn = chart(whisker, line, dashed, name, dot, height=300)
@@ -177,7 +179,7 @@ def _curve(axis: str, names: tuple[str, ...], shown: tuple[str, ...], last: int,
         x=alt.X("epoch:Q", title="epoch", axis=epochs, scale=alt.Scale(zero=False, nice=False)),
         y=alt.Y("value:Q", title=axis, scale=alt.Scale(zero=zero)),
         color=colour,
-        detail="seed:N",
+        detail=alt.Detail("seed:N"),
         tooltip=[
             alt.Tooltip("curve:N", title="curve"),
             alt.Tooltip("seed:N", title="seed"),

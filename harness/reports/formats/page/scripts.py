@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import resources
+from importlib.metadata import version
 
 from harness.common.errors import HarnessError
+from harness.common.files import write_text
+from harness.datasets.prepared.locations import cache_root
 
 PACKAGE = "harness.reports.formats.page"
 SCRIPTS = ("page", "theme", "copy", "tables", "figures", "episodes")
@@ -25,15 +29,23 @@ def vega() -> str:
         import vl_convert
     except ImportError:
         raise missing("vl-convert-python") from None
-    script = _bundle(vl_convert.javascript_bundle)
+    script = _bundle(vl_convert.javascript_bundle, version("vl-convert-python"))
     if "</script" in script.lower() or "<!--" in script:
         raise HarnessError("vl-convert's script cannot stand in a page: install vl-convert-python 1.9")
     return script
 
 
 @cache
-def _bundle(make: Callable[[], str]) -> str:
-    return make()
+def _bundle(make: Callable[[], str], number: str) -> str:
+    """What ``make`` takes seconds for, from the cache folder where that has it, and kept there where that can be."""
+    file = cache_root() / f"vega-{number}.js"
+    with suppress(OSError, UnicodeDecodeError):
+        return file.read_text(encoding="utf-8")
+    script = make()
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, script)
+    return script
 
 
 def missing(library: str) -> HarnessError:
