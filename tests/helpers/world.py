@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from tests.helpers.data import cifar100_python, make_images, packed
 from tests.helpers.networks import RfsResNet12
 
 SMALL = {"budget": 64, "episodes": 12, "queries": 3, "device": "cpu", "precision": "32", "threads": 1}
-HERE = {**SMALL, "executor": "inline", "progress": False}  # of a bench from Python, in this process
+HERE = {**SMALL, "views": 1, "executor": "inline", "progress": False}  # of a bench from Python, in this process
 
 
 @contextmanager
@@ -41,10 +42,11 @@ def living_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def with_small_datasets(discover):
+def with_small_datasets(discover: Callable[[], Catalogue]) -> Callable[[], Catalogue]:
     """What is installed, in which every dataset but CIFAR-FS and a folder's opens as stripes of its size."""
 
-    def discovered() -> Catalogue:
+    @cache
+    def discovered(installed: tuple[EntryPoint, ...]) -> Catalogue:
         catalogue = discover()
         for name, spec in catalogue.datasets.items():
             if name != "CIFAR-FS" and not spec.takes_argument:
@@ -53,7 +55,7 @@ def with_small_datasets(discover):
                 )
         return catalogue
 
-    return discovered
+    return lambda: discovered(tuple(entry_points(group="harness")))
 
 
 @cache
