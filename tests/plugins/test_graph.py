@@ -15,6 +15,7 @@ from harness.contract.learners import EpisodeBatch
 from tests.helpers.fitting import accuracy_on_base, built, fitted, noise
 
 harness_graph = pytest.importorskip("harness_graph", reason="harness-graph is not installed")
+learner = pytest.importorskip("harness_graph.learner")
 METHODS = {spec.name: spec for spec in harness_graph.harness_methods()}
 SMALL = {"node_features": 32, "width": 16, "episodes": 4}
 
@@ -68,7 +69,7 @@ def test_chunks_change_no_score(plain, rng, monkeypatch, name):
     network, _ = built(METHODS[name], plain, **SMALL)
     batch = episodes(rng, 5)
     whole = network.eval().predict(batch)
-    monkeypatch.setattr("harness_graph.learner.CHUNK_BYTES", 1)
+    monkeypatch.setitem(learner.CHUNK_BYTES, "cpu", 1)
     torch.testing.assert_close(network.predict(batch), whole, rtol=1e-4, atol=1e-5)
     assert whole.shape == (3, 6, 5)
 
@@ -105,3 +106,21 @@ def test_the_readme_names_every_method_option_and_preset():
     text = (Path(__file__).parents[2] / "plugins" / "graph" / "README.md").read_text(encoding="utf-8")
     names = [name for spec in METHODS.values() for name in (spec.name, *spec.options.model_fields, *spec.presets)]
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_pairs_are_numbered_alike_whether_each_is_computed_once_or_both_ways():
+    """Once where it scores, both ways where it trains, for the statistics of BatchNorm."""
+    torch.manual_seed(0)
+    edges = learner.OfPairs(7, 4)
+    for norm in (layer for layer in edges.layers if isinstance(layer, torch.nn.BatchNorm1d)):
+        norm.momentum = None
+        norm.running_mean.uniform_(-1, 1)
+        norm.running_var.uniform_(0.5, 2)
+    nodes = torch.randn(3, 5, 7)
+    once = edges.eval()(nodes)
+    apart = (nodes[:, :, None] - nodes[:, None]).abs()
+    torch.testing.assert_close(once, edges.layers(apart.flatten(0, 2)).view(3, 5, 5))
+    counted = []
+    edges.train().layers[0].register_forward_hook(lambda layer, given, made: counted.append(len(made)))
+    edges(nodes)
+    assert counted == [3 * 25]

@@ -14,7 +14,8 @@ from harness import FeatureNetwork, in_float32
 if TYPE_CHECKING:
     from harness import BuildContext, EpisodeBatch
 
-CHUNK_BYTES = 2**27  # of one layer's values for pairs of nodes, of which a few are held at once
+# Of one layer's values for pairs of nodes, of which a few are held at once: what a processor caches, or what fills a GPU.
+CHUNK_BYTES = {"cpu": 2**23, "cuda": 2**27}
 
 
 class GraphLearner(FeatureNetwork, ABC):
@@ -61,7 +62,8 @@ class GraphLearner(FeatureNetwork, ABC):
             features = self(self.normalised(images.flatten(0, 1))).float().unflatten(0, images.shape[:2])
             with torch.autocast(features.device.type, enabled=False):
                 nodes, labels = self.graphs(features[:, :n_supports], batch.support_labels, features[:, n_supports:])
-                at_once = max(1, CHUNK_BYTES // (nodes.shape[1] ** 2 * 2 * self.width * 4))
+                most = CHUNK_BYTES.get(features.device.type, CHUNK_BYTES["cuda"])
+                at_once = max(1, most // (nodes.shape[1] ** 2 * 2 * self.width * 4))
                 parts = zip(nodes.split(at_once), labels.split(at_once), strict=True)
                 scores = torch.cat([self.score(*part, batch.n_way) for part in parts])
         return scores.reshape(*batch.query.shape[:2], batch.n_way)
@@ -84,5 +86,12 @@ class OfPairs(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
 
     def forward(self, nodes: torch.Tensor) -> torch.Tensor:
-        apart = (nodes[:, :, None] - nodes[:, None]).abs()  # (G, N, N, D)
-        return self.layers(apart.flatten(0, 2)).view(apart.shape[:3])
+        if self.training:  # every pair counts in the statistics of BatchNorm, both ways
+            apart = (nodes[:, :, None] - nodes[:, None]).abs()  # (G, N, N, D)
+            return self.layers(apart.flatten(0, 2)).view(apart.shape[:3])
+        first, second = torch.triu_indices(nodes.shape[1], nodes.shape[1], device=nodes.device)
+        apart = (nodes[:, first] - nodes[:, second]).abs()  # (G, P, D), each pair once
+        values = self.layers(apart.flatten(0, 1)).view(apart.shape[:2])
+        numbers = values.new_empty(len(nodes), nodes.shape[1], nodes.shape[1])
+        numbers[:, first, second] = numbers[:, second, first] = values
+        return numbers
