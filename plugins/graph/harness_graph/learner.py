@@ -14,7 +14,7 @@ from harness import FeatureNetwork, in_float32
 if TYPE_CHECKING:
     from harness import BuildContext, EpisodeBatch
 
-# Of one layer's values for pairs of nodes, of which a few are held at once: what a processor caches, or what fills a GPU.
+# Of one layer's values for pairs of nodes, of which few are held at once: what a processor caches, or what fills a GPU.
 CHUNK_BYTES = {"cpu": 2**23, "cuda": 2**27}
 
 
