@@ -6,12 +6,16 @@ import io
 import json
 import zipfile
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import RunsError
 from harness.common.files import write_kept
 from harness.runs.records import Record, parse
+
+NPY_1_0 = b"\x93NUMPY\x01\x00"  # what such a member starts with
+HEADER_LENGTH = slice(8, 10)  # the bytes that say how long its header is
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +55,25 @@ def load_arrays(
 
 
 def _member(file: zipfile.ZipFile, name: str) -> np.ndarray:
-    """An array of an .npz; ``numpy.load`` opens each member twice."""
+    """An array of an .npz; ``numpy.load`` opens each member twice and parses the same few headers again each time.
+
+    Raises:
+        ValueError: it is no array, or one of Python objects.
+    """
     import numpy as np
 
-    return np.lib.format.read_array(io.BytesIO(file.read(f"{name}.npy")), allow_pickle=False)
+    content = file.read(f"{name}.npy")
+    start = HEADER_LENGTH.stop + int.from_bytes(content[HEADER_LENGTH], "little")
+    if content[: HEADER_LENGTH.start] != NPY_1_0:
+        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    shape, in_columns, dtype = _header(content[HEADER_LENGTH.start : start])
+    values = np.frombuffer(bytearray(content), dtype, offset=start)
+    return values.reshape(shape, order="F" if in_columns else "C")
+
+
+@lru_cache(maxsize=256)
+def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and dtype of an array in the .npy format 1.0."""
+    import numpy as np
+
+    return np.lib.format.read_array_header_1_0(io.BytesIO(content))

@@ -28,8 +28,9 @@ class _Design:
     """What of a regression the episodes' classes decide."""
 
     matrix: np.ndarray  # (E, C)
-    inverse: np.ndarray  # (C, C), of its Gram matrix
+    projection: np.ndarray  # (C, E), from values to coefficients
     share: np.ndarray  # (C,), of each class in the mean
+    of_mean: float  # the mean's variance, in units of an episode's
     df: int
 
 
@@ -41,13 +42,21 @@ def class_effects(values: np.ndarray, classes: np.ndarray, n_classes: int) -> Cl
     design = _design(classes, n_classes)
     if design is None:
         return None
-    coefficients = design.inverse @ design.matrix.T @ values  # (C,)
+    coefficients = design.projection @ values  # (C,)
     residuals = values - design.matrix @ coefficients
     residual_variance = float((residuals**2).sum() / design.df)
-    variance = residual_variance * float(design.share @ design.inverse @ design.share)
     mean = float(design.share @ coefficients)
     adjusted = mean + residuals * math.sqrt(len(values) / design.df)  # what the fit took off the scatter is given back
-    return ClassEffects(mean, variance, residual_variance, design.df, adjusted)
+    return ClassEffects(mean, residual_variance * design.of_mean, residual_variance, design.df, adjusted)
+
+
+def variances_of_means(values: np.ndarray, classes: np.ndarray, n_classes: int) -> np.ndarray | None:
+    """``variance`` of ``class_effects`` for each row of values (S, E): (S,), or None as there."""
+    design = _design(classes, n_classes)
+    if design is None:
+        return None
+    residuals = values - values @ design.projection.T @ design.matrix.T  # (S, E)
+    return np.asarray((residuals**2).sum(axis=1) * (design.of_mean / design.df))
 
 
 @kept_by_classes
@@ -62,4 +71,4 @@ def _design(classes: np.ndarray, n_classes: int) -> _Design | None:
     share = np.full(n_classes, (1 if ways_differ(classes) else n_way) / n_classes)
     if not np.allclose(gram @ inverse @ share, share):
         return None  # some class was never met
-    return _Design(matrix, inverse, share, df)
+    return _Design(matrix, inverse @ matrix.T, share, float(share @ inverse @ share), df)

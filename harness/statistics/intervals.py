@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from harness.statistics.behrens_fisher import Part, half_width, two_sided_p
-from harness.statistics.class_effects import class_effects
+from harness.statistics.class_effects import class_effects, variances_of_means
 from harness.statistics.class_level import LEAST_EPISODES, class_level_model
 
 LEVEL = 0.95
@@ -125,8 +125,10 @@ def _single_episodes(name: str, by_seed: np.ndarray, classes: np.ndarray, n_clas
     """The variance that what seeds do to single episodes gives the mean of (S, E); it is in the seeds' means too."""
     n_seeds = len(by_seed)
     deviations = by_seed - by_seed.mean(axis=0)  # (S, E), each with 1 - 1/S of a seed's variance
-    errors = [INTERVALS[name](of_seed, classes, n_classes).standard_error for of_seed in deviations]
-    return float(np.square(errors).sum()) / (n_seeds * (n_seeds - 1))
+    variances = variances_of_means(deviations, classes, n_classes) if name == "open" else None
+    if variances is None:
+        variances = deviations.var(axis=1, ddof=1) / deviations.shape[1]
+    return float(variances.sum()) / (n_seeds * (n_seeds - 1))
 
 
 def checked(accuracies: np.ndarray) -> np.ndarray:

@@ -39,6 +39,16 @@ def test_wilcoxon_is_that_of_scipy_and_1_for_all_ties(rng: np.random.Generator) 
     assert signed_rank_p(np.zeros(10)) == 1.0
 
 
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=40))
+def test_signed_ranks_with_ties_and_zeros_are_those_of_scipy(differences: list[int]) -> None:
+    found = signed_rank_p(np.array(differences) / 75)
+    if any(differences):
+        truth = stats.wilcoxon(differences, zero_method="pratt", method="asymptotic").pvalue
+        assert found == pytest.approx(truth, rel=1e-12)
+    else:
+        assert found == 1.0
+
+
 def test_class_effects_do_not_blur_the_wilcoxon_test_of_open_episodes(rng: np.random.Generator) -> None:
     classes, noise = classes_of(100, 20, 5), rng.normal(0.01, 0.03, 100)
     effects = rng.normal(0, 0.5, 20)

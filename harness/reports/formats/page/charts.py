@@ -49,14 +49,12 @@ class Figure:
 
 def chart(*layers: Any, height: int) -> dict[str, Any]:
     """The spec of layers that share the values the browser brings."""
-    import altair as alt
-
-    whole = alt.layer(*layers, data=alt.NamedData(name="values")) if len(layers) > 1 else layers[0]
-    fitted = alt.AutoSizeParams(type="fit-x", contains="padding")
-    sized = whole.properties(width="container", height=height, autosize=fitted)
-    spec = sized.to_dict(validate=False)
-    del spec["config"]  # the page's
-    return dict(spec)
+    specs = [layer.to_dict(validate=False) for layer in layers]
+    shared = {name: specs[0][name] for name in ("$schema", "data")}
+    parts = [{name: value for name, value in spec.items() if name not in (*shared, "config")} for spec in specs]
+    whole = {"layer": parts} if len(parts) > 1 else parts[0]  # put together here: altair would copy every value of it
+    fitted = {"type": "fit-x", "contains": "padding"}
+    return {**shared, **whole, "width": "container", "height": height, "autosize": fitted}
 
 
 def unchecked() -> AbstractContextManager[Any]:
