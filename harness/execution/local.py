@@ -56,6 +56,7 @@ class LocalExecutor:
 
     def run(self, ready: Ready, emit: Emit) -> Iterator[tuple[StageJob, StageResult | StageFailure]]:
         running: dict[StageJob, JobProcesses] = {}
+        leaving: list[JobProcesses] = []  # those that gave their outcomes end while the next ones start
         try:
             while True:
                 self._start_jobs(running, ready, emit)
@@ -67,10 +68,12 @@ class LocalExecutor:
                 for pipe in multiprocessing.connection.wait(list(by_pipe)):
                     job = by_pipe[pipe]
                     if job in running and (outcome := running[job].hear(pipe, partial(emit, job))) is not None:
-                        _end(running.pop(job), job, outcome)
+                        for processes in leaving:
+                            processes.stop()
+                        leaving = [_end(running.pop(job), job, outcome)]
                         yield job, outcome
         finally:
-            for processes in running.values():
+            for processes in (*running.values(), *leaving):
                 processes.stop()
 
     def run_one(self, job: StageJob, emit: Callable[[Any], None]) -> StageResult | StageFailure:
@@ -117,6 +120,11 @@ class JobProcesses:
     def pipes(self) -> list[Connection]:
         """Those that a process still speaks through."""
         return list(self._processes)
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether nothing is left of them but a worker that has given its outcome."""
+        return self.worker_reported and len(self._started) == 1
 
     def hear(self, pipe: Any, emit: Callable[[Any], None]) -> StageResult | StageFailure | None:
         """What is said next through a pipe: the job's outcome, or None where it goes on.
@@ -165,12 +173,14 @@ class JobProcesses:
             return None, process
 
 
-def _end(processes: JobProcesses, job: StageJob, outcome: StageResult | StageFailure) -> None:
-    """End the processes of a job, and keep why it failed where its worker could not."""
-    processes.stop()
+def _end(processes: JobProcesses, job: StageJob, outcome: StageResult | StageFailure) -> JobProcesses:
+    """End the processes of a job but a worker that ends by itself, and keep why it failed where its worker could not."""
+    if not processes.ends_by_itself:
+        processes.stop()
     if isinstance(outcome, StageFailure) and not processes.worker_reported:
         with contextlib.suppress(CannotWrite):
             StageFolder(job.folder).save_failure(outcome.details or outcome.error)
+    return processes
 
 
 def _work(job: StageJob, sender: Connection) -> None:
