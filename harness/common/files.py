@@ -17,13 +17,14 @@ from harness.common.errors import CannotWrite, RunsError
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-def atomic_write(path: Path, write: Callable[[IO[bytes]], Any], size: int | None = None) -> None:
+def atomic_write(path: Path, write: Callable[[IO[bytes]], Any], size: int | None = None, lasting: bool = True) -> None:
     """Let ``write`` fill the file ``path``. Killed at any moment, the old file or the new one is there, whole.
 
     Where ``path`` is a link, the file it leads to; where it is a device or a pipe, it is written as it is.
 
     Args:
         size: in bytes, where it is known before.
+        lasting: whether it is there after a power cut, too; else only once a later file of its folder is.
     Raises:
         CannotWrite: there is no room for it.
         OSError: it cannot be written for another reason.
@@ -51,18 +52,21 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], Any], size: int | None
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise cannot_write(path, error, size) from None
         raise
-    sync_folder(path.parent)
+    if lasting:
+        sync_folder(path.parent)
 
 
-def write_kept(path: Path, *parts: bytes | memoryview) -> None:
+def write_kept(path: Path, *parts: bytes | memoryview, lasting: bool = True) -> None:
     """Write a file of a stage, whose folder is there since it was locked; it is not made again where it has gone.
 
+    Args:
+        lasting: as of ``atomic_write``; False of what another file of the folder, written later, speaks for.
     Raises:
         CannotWrite: there is no room, or the folder was moved, deleted, made read-only, or is another user's.
     """
     try:
         path.parent.mkdir(exist_ok=True)  # as scores/; never the folders above, which are gone where they are not there
-        atomic_write(path, lambda file: file.writelines(parts), sum(map(len, parts)))
+        atomic_write(path, lambda file: file.writelines(parts), sum(map(len, parts)), lasting)
     except OSError as error:
         raise cannot_write(path, error) from None
 

@@ -174,7 +174,7 @@ class JobProcesses:
 
 
 def _end(processes: JobProcesses, job: StageJob, outcome: StageResult | StageFailure) -> JobProcesses:
-    """End the processes of a job but a worker that ends by itself, and keep why it failed where its worker could not."""
+    """End the processes of a job but a worker that ends by itself; keep why it failed where its worker could not."""
     if not processes.ends_by_itself:
         processes.stop()
     if isinstance(outcome, StageFailure) and not processes.worker_reported:
@@ -185,19 +185,19 @@ def _end(processes: JobProcesses, job: StageJob, outcome: StageResult | StageFai
 
 def _work(job: StageJob, sender: Connection) -> None:
     _start_work()
-    from harness.catalogue.catalogue import Catalogue
+    from harness.execution import plugins
     from harness.execution.work import run_job
 
-    sender.send(run_job(job, Catalogue.discover(), sender.send))
+    sender.send(run_job(job, plugins.catalogue(), sender.send))
 
 
 def _join_training(job: StageJob, rank: int, port: int, sender: Connection) -> None:
     _start_work()
-    from harness.catalogue.catalogue import Catalogue
+    from harness.execution import plugins
     from harness.execution.work import join_job
 
     try:
-        join_job(job, Catalogue.discover(), rank, port)
+        join_job(job, plugins.catalogue(), rank, port)
     except (Exception, SystemExit) as error:
         sender.send(StageFailure(job.key, one_line(error), traceback.format_exc()))
 

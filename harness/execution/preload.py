@@ -2,42 +2,8 @@
 
 import gc
 import importlib
-import os
-import sys
 
-from harness.execution.lifeline import die_with, end_server_with_bench
-
-FORKABLE = 71  # an exit status that no plugin ends with by chance
-
-
-def load_plugins() -> None:
-    """Import what is installed, unless that starts a thread, touches a GPU or ends the process: a child tries it first.
-
-    Threads and a GPU's context do not survive a fork. Then each worker loads the plugins for itself.
-    """
-    from harness.catalogue.catalogue import Catalogue
-
-    server = os.getpid()
-    if sys.platform != "linux":  # nothing tells how many threads there are
-        return
-    if (child := os.fork()) == 0:
-        try:
-            die_with(server)
-            for stream in (1, 2):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-            Catalogue.discover()
-            os._exit(FORKABLE if _can_be_forked() else 1)
-        finally:
-            os._exit(1)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == FORKABLE:
-        Catalogue.discover()
-
-
-def _can_be_forked() -> bool:
-    import torch
-
-    return len(os.listdir("/proc/self/task")) == 1 and not torch.cuda.is_initialized()
-
+from harness.execution.lifeline import end_server_with_bench
 
 end_server_with_bench()
 
@@ -64,7 +30,7 @@ for _module in (
     "harness.training.trainer",
 ):
     importlib.import_module(_module)
-load_plugins()
+importlib.import_module("harness.execution.plugins").load()
 
 gc.collect()
 gc.freeze()  # else each worker's collections go through all of torch, and copy its pages

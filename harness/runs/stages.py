@@ -77,7 +77,7 @@ class StageFolder:
         return self.path / "embeddings"
 
     def save_identity(self, identity: StageIdentity) -> None:
-        self._write_json("identity.json", asdict(identity))
+        self._write_json("identity.json", asdict(identity), lasting=False)
 
     @property
     def identity(self) -> StageIdentity | None:
@@ -97,7 +97,7 @@ class StageFolder:
         table = csv.DictWriter(text, columns, lineterminator="\n")
         table.writeheader()
         table.writerows({name: repr(value) for name, value in row.items()} for row in history)
-        write_kept(self.path / "metrics.csv", text.getvalue().encode())
+        write_kept(self.path / "metrics.csv", text.getvalue().encode(), lasting=False)
 
     @property
     def metrics(self) -> list[dict[str, float]]:
@@ -122,7 +122,7 @@ class StageFolder:
         }
         content = save(tensors)
         record = record.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
-        write_kept(self.path / "weights.safetensors", content)
+        write_kept(self.path / "weights.safetensors", content, lasting=False)
         self._write_json("trained.json", record.model_dump(mode="json"))
         for checkpoint in self.path.glob("checkpoint-*.pt"):
             checkpoint.unlink()
@@ -223,8 +223,8 @@ class StageFolder:
     def save_failure(self, details: str) -> None:
         write_kept(self.path / "failure.txt", details.encode())
 
-    def _write_json(self, name: str, value: Any) -> None:
-        write_kept(self.path / name, as_json(value).encode())
+    def _write_json(self, name: str, value: Any, lasting: bool = True) -> None:
+        write_kept(self.path / name, as_json(value).encode(), lasting=lasting)
 
     def forget_failure(self) -> None:
         (self.path / "failure.txt").unlink(missing_ok=True)

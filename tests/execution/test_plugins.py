@@ -1,4 +1,4 @@
-"""harness/execution/preload.py: plugins are loaded before workers are forked, where nothing is lost by a fork."""
+"""harness/execution/plugins.py: plugins are loaded before workers are forked, where nothing is lost by a fork."""
 
 from __future__ import annotations
 
@@ -37,3 +37,16 @@ def test_plugins_are_loaded_once_unless_that_starts_threads(tmp_path, at_import,
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "2"}
     found = subprocess.run([sys.executable, "-c", LOADED], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout == f"{loaded}\n", found.stderr
+
+
+def test_a_worker_finds_what_was_installed_since_its_server_began(tmp_path, monkeypatch):
+    from harness.execution import plugins
+
+    monkeypatch.setattr(plugins, "_loaded", None)
+    plugins.load()
+    kept = plugins.catalogue()
+    assert plugins.catalogue() is kept
+    install_method(tmp_path, "pass")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "crash" not in kept.methods
+    assert "crash" in plugins.catalogue().methods

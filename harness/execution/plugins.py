@@ -1,0 +1,64 @@
+"""The plugins that a worker finds: those that its fork server has loaded, unless others were installed since."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from harness.catalogue.catalogue import GROUP, Catalogue
+from harness.execution.lifeline import die_with
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+FORKABLE = 71  # an exit status that no plugin ends with by chance
+
+_loaded: tuple[Hashable, Catalogue] | None = None  # what was installed, and the catalogue of it
+
+
+def load() -> None:
+    """Called by the fork server. Import what is installed, unless that makes a process that cannot be forked.
+
+    Threads and a GPU's context do not survive a fork. So a child tries it first; where it starts a thread, touches a
+    GPU or ends, each worker loads the plugins for itself.
+    """
+    global _loaded
+    if _tried_in_child() == FORKABLE:
+        _loaded = _installed(), Catalogue.discover()
+
+
+def catalogue() -> Catalogue:
+    """Called by a worker."""
+    if _loaded is not None and _loaded[0] == _installed():
+        return _loaded[1]
+    return Catalogue.discover()
+
+
+def _installed() -> Hashable:
+    return frozenset((entry.name, entry.value) for entry in importlib.metadata.entry_points(group=GROUP))
+
+
+def _tried_in_child() -> int:
+    """How a child ended that loaded the plugins."""
+    if sys.platform != "linux":  # nothing tells how many threads there are
+        return 1
+    server = os.getpid()
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        die_with(server)
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        Catalogue.discover()
+        os._exit(FORKABLE if _can_be_forked() else 1)
+    finally:
+        os._exit(1)
+
+
+def _can_be_forked() -> bool:
+    import torch
+
+    return len(os.listdir("/proc/self/task")) == 1 and not torch.cuda.is_initialized()
