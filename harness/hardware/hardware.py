@@ -11,12 +11,14 @@ import logging
 import platform
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import HarnessError, UnknownName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from lightning_fabric import Fabric
@@ -61,12 +63,10 @@ class Hardware:
 
     def describe(self) -> dict[str, str]:
         """The conditions of a number measured here: device, precision, threads and versions."""
-        from importlib.metadata import version
-
         import numpy
         import torch
 
-        from harness.common.version import __version__
+        from harness.common.version import __version__, installed_version
 
         return {
             "device": device_name(self.device),
@@ -75,7 +75,7 @@ class Hardware:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": numpy.__version__,
-            "sklearn": version("scikit-learn"),  # a second to import, and maybe not used
+            "sklearn": installed_version("scikit-learn"),  # a second to import, and maybe not used
             "harness": __version__,
         }
 
@@ -157,6 +157,7 @@ def device_name(device: str) -> str:
     return platform.processor() or platform.machine()
 
 
-def _cpuinfo() -> list[str]:
+@cache
+def _cpuinfo() -> Sequence[str]:
     path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
+    return path.read_text().splitlines() if path.exists() else ()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.errors import DataError
+from harness.common.version import installed_version
 from harness.contract.data import Augmentation, DataRequest, Dataset, DatasetSpec, SplitName
 
 if TYPE_CHECKING:
@@ -94,11 +95,9 @@ def _in_memory() -> Dataset:
 
 def _cache_name() -> str:
     """Changes with all that decides a pixel: the recipe, the faces, and what draws them."""
-    import importlib.metadata
-
     from PIL import features
 
-    packages = [importlib.metadata.version(package) for package in ("pillow", "matplotlib")]
+    packages = [installed_version(package) for package in ("pillow", "matplotlib")]
     parts = [VERSION, *packages, features.version("freetype2")]
     return f"glyphs-{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"
 
