@@ -11,7 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness_metalearning import ANIL, LEO, MAML, MAML_TRANSDUCTIVE, META_LSTM, METAOPTNET, METAOPTNET_RIDGE, R2D2
+from harness_metalearning import (
+    ANIL,
+    LEO,
+    MAML,
+    MAML_TRANSDUCTIVE,
+    META_LSTM,
+    METAOPTNET,
+    METAOPTNET_RIDGE,
+    R2D2,
+    adaptation,
+)
 from harness_metalearning.adaptation import Anil, Maml
 from harness_metalearning.maml import MamlOptions
 from harness_metalearning.norms import EpisodeNorm, within_episodes
@@ -58,8 +68,10 @@ def episodes(n_episodes=1, n_query=4, dtype=torch.float64):
 
 @pytest.mark.learn2learn
 @pytest.mark.parametrize("order", ["first", "second"])
-def test_logits_and_meta_gradients_are_learn2learns(order):
+@pytest.mark.parametrize("together", [False, True])
+def test_logits_and_meta_gradients_are_learn2learns(order, together, monkeypatch):
     """Its MAML on the same weights, one episode; its gradients reach the weights through ``clone`` and ``adapt``."""
+    monkeypatch.setattr(adaptation, "at_once", lambda tensor: together)
     ours = network(Maml, False, inner_steps=3, inner_rate=0.3, order=order).train()
     support, labels, query = episodes()
     targets = torch.tensor([0, 2, 1, 1])
@@ -85,13 +97,15 @@ def test_logits_and_meta_gradients_are_learn2learns(order):
         torch.testing.assert_close(weight.grad, other.grad, rtol=1e-9, atol=1e-12, msg=name)
 
 
-def test_many_episodes_at_once_are_each_alone():
+@pytest.mark.parametrize("together", [False, True])
+def test_many_episodes_at_once_are_each_alone(together, monkeypatch):
+    monkeypatch.setattr(adaptation, "at_once", lambda tensor: together)
     ours = network(Maml, False, inner_steps=2, inner_rate=0.3).train()
     support, labels, query = episodes(3)
-    together = ours(support, labels, query, 3)
+    logits = ours(support, labels, query, 3)
     for e in range(3):
         alone = ours(support[e : e + 1], labels[e : e + 1], query[e : e + 1], 3)
-        torch.testing.assert_close(together[e : e + 1], alone, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(logits[e : e + 1], alone, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("transductive", [False, True])

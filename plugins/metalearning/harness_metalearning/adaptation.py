@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -44,12 +44,40 @@ def adapted(
     return weights
 
 
+def of_each(function: Callable[..., torch.Tensor], *episodes: torch.Tensor | Weights) -> torch.Tensor:
+    """``function`` of each episode, stacked: of all at once on a GPU.
+
+    On a processor one after the other, for an episode keeps it busy, and convolutions by as many weights as there are
+    episodes are slower there than each by itself.
+
+    Args:
+        episodes: tensors (E, …), and weights whose every tensor is.
+    """
+    first = episodes[0] if isinstance(episodes[0], torch.Tensor) else next(iter(episodes[0].values()))
+    if at_once(first):
+        return vmap(function)(*episodes)
+    return torch.stack([function(*(_of_one(part, e) for part in episodes)) for e in range(len(first))])
+
+
+def at_once(tensor: torch.Tensor) -> bool:
+    """Whether episodes are adapted to together where ``tensor`` lies."""
+    return tensor.device.type != "cpu"
+
+
+def _of_one(part: torch.Tensor | Weights, episode: int) -> torch.Tensor | Weights:
+    if isinstance(part, torch.Tensor):
+        return part[episode]
+    return {name: weight[episode] for name, weight in part.items()}
+
+
 class AdaptiveNetwork(harness.FeatureNetwork, ABC):
     """A backbone and a linear head that start each episode from learned weights. Its kinds say which of them adapt.
 
     The head has a row for each of ``train_way`` classes. In episodes of another way each class starts from the mean of
     the rows, since which of them it would get is arbitrary.
     """
+
+    adapts_backbone: ClassVar[bool] = True
 
     def __init__(self, context: harness.BuildContext) -> None:
         super().__init__(context)
@@ -79,7 +107,8 @@ class AdaptiveNetwork(harness.FeatureNetwork, ABC):
         beside it: a few steps of descent make much of another rounding.
         """
         images = (batch.support.shape[1] + batch.query.shape[1]) * batch.query[0, 0, ..., 0].numel()
-        size = max(1, min(CHUNK_EPISODES, CHUNK_PIXELS // images))
+        alone = self.adapts_backbone and not at_once(batch.support)
+        size = 1 if alone else max(1, min(CHUNK_EPISODES, CHUNK_PIXELS // images))
         with torch.no_grad():  # the inner loop takes its own gradients
             scores = [
                 self(self._normalised(support), labels, self._normalised(query), batch.n_way)
@@ -128,8 +157,10 @@ class Maml(AdaptiveNetwork):
                 return self.logits(fitted, query)
             return self.logits(fitted, torch.cat([support, query]))[len(support) :]
 
-        with normalised_by(self.backbone, None if self.transductive else support.shape[1]):
-            return vmap(episode)(support, labels, query)
+        counted = None if self.transductive else support.shape[1]
+        once = self.options.order == "first" or not torch.is_grad_enabled()
+        with normalised_by(self.backbone, counted, fused=once or not at_once(support)):
+            return of_each(episode, support, labels, query)
 
     def logits(self, weights: Weights, images: torch.Tensor) -> torch.Tensor:
         """(N, n_way) float32 of images (N, C, H, W) of one episode, under ``weights`` of backbone and head."""
@@ -140,6 +171,8 @@ class Maml(AdaptiveNetwork):
 
 class Anil(AdaptiveNetwork):
     """The head adapts alone, on features of the backbone as it is: of its running statistics at test."""
+
+    adapts_backbone = False
 
     def forward(self, support: torch.Tensor, labels: torch.Tensor, query: torch.Tensor, n_way: int) -> torch.Tensor:  # type: ignore[override]
         shape = (len(support), support.shape[1] + query.shape[1])

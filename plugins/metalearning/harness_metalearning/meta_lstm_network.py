@@ -14,7 +14,7 @@ from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
-from harness_metalearning.adaptation import AdaptiveNetwork, Weights, in_float32
+from harness_metalearning.adaptation import AdaptiveNetwork, Weights, in_float32, of_each
 from harness_metalearning.norms import normalised_by, within_episodes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class MetaLstm(AdaptiveNetwork):
         }
         weights = self.adapt(start, support, labels)
         with normalised_by(self.backbone, support.shape[1]):
-            logits = vmap(self.logits)(weights, torch.cat([support, query], dim=1))
+            logits = of_each(self.logits, weights, torch.cat([support, query], dim=1))
         return logits[:, support.shape[1] :]
 
     def adapt(self, start: Weights, support: torch.Tensor, labels: torch.Tensor) -> Weights:
@@ -83,7 +83,7 @@ class MetaLstm(AdaptiveNetwork):
         def loss(weights: Weights, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             return F.cross_entropy(self.logits(weights, images), labels)
 
-        with torch.no_grad(), normalised_by(self.backbone, None):
+        with torch.no_grad(), normalised_by(self.backbone, None, fused=True):
             gradients, losses = vmap(grad_and_value(loss))(dict(weights), support, labels)
         return flat(gradients), losses
 

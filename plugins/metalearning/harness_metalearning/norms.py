@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import harness
 
@@ -23,8 +24,11 @@ class EpisodeNorm(nn.Module):
         super().__init__()
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps  # (C,)
         self.n_first: int | None = None
+        self.fused = False  # in one kernel, whose second derivatives under vmap are off by percents (torch 2.14)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        if self.fused and (self.n_first is None or self.n_first >= len(maps)):
+            return F.batch_norm(maps, None, None, self.weight, self.bias, training=True, eps=self.eps)
         values = maps.to(torch.promote_types(maps.dtype, torch.float32))
         counted = values[: self.n_first]  # all of them for None
         variance, mean = torch.var_mean(counted, dim=(0, 2, 3), correction=0)  # (C,)
@@ -52,14 +56,18 @@ def within_episodes(network: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def normalised_by(network: nn.Module, n_first: int | None) -> Iterator[None]:
-    """Inside, each EpisodeNorm of ``network`` takes its statistics from the first ``n_first`` images."""
+def normalised_by(network: nn.Module, n_first: int | None, fused: bool = False) -> Iterator[None]:
+    """Inside, each EpisodeNorm of ``network`` takes its statistics from the first ``n_first`` images.
+
+    Args:
+        fused: whether it may be one kernel where all images count: not under vmap with second derivatives.
+    """
     norms = [module for module in network.modules() if isinstance(module, EpisodeNorm)]
-    before = [norm.n_first for norm in norms]
+    before = [(norm.n_first, norm.fused) for norm in norms]
     try:
         for norm in norms:
-            norm.n_first = n_first
+            norm.n_first, norm.fused = n_first, fused
         yield
     finally:
-        for norm, value in zip(norms, before, strict=True):
-            norm.n_first = value
+        for norm, values in zip(norms, before, strict=True):
+            norm.n_first, norm.fused = values
