@@ -98,12 +98,13 @@ def dry_run(
     root: Path,
     observe: Observe = lambda event: None,
     earlier: BenchRecord | None = None,
+    trial: bool = False,
 ) -> DryRun:
     """What ``bench`` would do with the same arguments; it raises what that would raise before the first training."""
     request = HardwareRequest(plan.device, plan.precision, plan.threads, plan.devices)
     executor.check(request)
-    runs.could_be_written(*written_folders(output))
-    opened = open_bench(plan, catalogue, output, root, earlier)
+    runs.could_be_written(*written_folders(output, trial))
+    opened = open_bench(plan, catalogue, output, root, earlier, trial)
     observe(BenchStarted(opened.jobs, opened.tables))
     for text in dict.fromkeys(text for table in opened.tables for text in unread_options(table, {})):
         observe(Note(text))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.arguments import DataRoot, Output, Quiet, Track, Verbose, data_root, level_of, trackers_of
+from harness.cli.arguments import DataRoot, DryRunFlag, Output, Quiet, Track, Verbose, data_root, level_of, trackers_of
 from harness.cli.plan_flags import plan_flags
 from harness.common.errors import HarnessError, UnknownName
 from harness.contract.names import OptionName
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.catalogue.catalogue import Catalogue
     from harness.contract.plan import BenchPlan
     from harness.runs.records import TrialRecord
+    from harness.tuning.dry_run import ForetoldSearch
     from harness.tuning.record import Search, SearchResult
 
 
@@ -68,6 +69,7 @@ def tune(
     verbose: Verbose = False,
     quiet: Quiet = False,
     track: Track = None,
+    dry_run: DryRunFlag = False,
 ) -> int:
     """Search a method's options for the highest accuracy on validation episodes, and print the trials.
 
@@ -78,6 +80,7 @@ def tune(
     from harness.catalogue.catalogue import Catalogue
     from harness.cli.progress import Display
     from harness.execution.factory import make_executor
+    from harness.tuning.dry_run import dry_run as foretell
     from harness.tuning.search import tune as run
 
     catalogue = Catalogue.discover()
@@ -85,14 +88,31 @@ def tune(
     search = searched(plan, settings or [], stage, search_seed, catalogue)
     with Display(catalogue, level_of(verbose, quiet), "these trials") as display:
         display.status("opening the data")
-        display.tracking(trackers_of(track, catalogue), output)
+        display.tracking([] if dry_run else trackers_of(track, catalogue), output)
         workers = make_executor(executor, catalogue)
         try:
+            if dry_run:
+                return print_foretold(foretell(search, trials, catalogue, workers, output, data_root(root), at_once))
             result = run(search, trials, catalogue, workers, output, data_root(root), display, at_once)
         finally:
             workers.close()
     typer.echo(summary(result, search, output, root))
     return 0 if result.best is not None else 1
+
+
+def print_foretold(found: ForetoldSearch) -> int:
+    """What is done of a search, then its next trials as ``harness bench --dry-run`` has them. Returns 0."""
+    from harness.cli.dry_run import print_dry_run
+    from harness.reports.words import counted
+
+    typer.echo(f"{counted(len(found.trials), 'trial')} done, {found.n_left} to go, kept in {found.folder}")
+    if found.next_round is None:
+        return 0
+    for number, values in enumerate(found.chosen, len(found.trials) + 1):
+        typer.echo(f"next: trial {number}: {', '.join(f'{name}={_flag(value)}' for name, value in values.items())}")
+    typer.echo("those after it are chosen by what it reaches; stages that trials share are trained once")
+    typer.echo()
+    return print_dry_run(found.next_round)
 
 
 def searched(plan: BenchPlan, settings: list[str], stage: str | None, seed: int, catalogue: Catalogue) -> Search:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,59 @@ if TYPE_CHECKING:
     from harness.execution.executor import Executor
 
 
+@dataclass(frozen=True)
+class OpenSearch:
+    """A search that fits its method and its data, and where it is kept."""
+
+    search: Search
+    entry: Entry  # of the method, with the options that stay
+    record: SearchRecord  # of no trial yet
+    folder: Path
+
+    def next_values(self, trials: Sequence[TrialRecord], count: int) -> list[Mapping[str, Any]]:
+        """Up to ``count`` choices of values to try after ``trials``; fewer where the space has no more.
+
+        The first of all is the preset's, where it lies in the space.
+        """
+        tried = [(trial.values, trial.accuracy) for trial in trials]
+        start = None if trials else _preset_values(self.search, self.entry)
+        chosen: list[Mapping[str, Any]] = [start] if start else []
+        while len(chosen) < count:
+            values = propose(self.search.space, tried, self.search.seed, chosen)
+            if values is None:
+                break
+            chosen.append(values)
+        return chosen
+
+
+def open_search(search: Search, catalogue: Catalogue, output: Path, root: Path) -> OpenSearch:
+    """A search, checked against its method and its data.
+
+    Raises:
+        HarnessError: Optuna is missing, the dataset has no validation classes, or a value is refused by its option.
+    """
+    require_optuna()
+    plan = search.plan.model_copy(
+        update={"score_on": "val", "floors": False, "baseline": None, "equivalent": None, "predictions": False}
+    )
+    search = replace(search, plan=plan, space=_check_space(search, plan, catalogue))
+    source = data_source(plan, plan.dataset[0], root)
+    dataset = source.open(catalogue)
+    entry = _entry(plan, {}, catalogue)
+    spaces = {name: {"kind": type(space).__name__.lower(), **asdict(space)} for name, space in search.space.items()}
+    record = SearchRecord(
+        plan=plan,
+        space=spaces,
+        stage=search.stage,
+        seed=search.seed,
+        data_fingerprint=dataset.fingerprint,
+        validation_classes=source.scored(dataset).n_classes,
+        versions={stage.name: stage.version for stage in entry.method.stages(entry.options)},
+    )
+    folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{identity_of(record)}"
+    return OpenSearch(search, entry, record, folder)
+
+
 def tune(
     search: Search,
     n_trials: int,
@@ -68,30 +121,12 @@ def tune(
         HarnessError: Optuna is missing, the dataset has no validation classes, a value is refused by its option, or
             another process is at work on this search.
     """
-    require_optuna()
-    plan = search.plan.model_copy(
-        update={"score_on": "val", "floors": False, "baseline": None, "equivalent": None, "predictions": False}
-    )
-    search = replace(search, plan=plan, space=_check_space(search, plan, catalogue))
-    source = data_source(plan, plan.dataset[0], root)
-    dataset = source.open(catalogue)
-    entry = _entry(plan, {}, catalogue)
-    spaces = {name: {"kind": type(space).__name__.lower(), **asdict(space)} for name, space in search.space.items()}
-    record = SearchRecord(
-        plan=plan,
-        space=spaces,
-        stage=search.stage,
-        seed=search.seed,
-        data_fingerprint=dataset.fingerprint,
-        validation_classes=source.scored(dataset).n_classes,
-        versions={stage.name: stage.version for stage in entry.method.stages(entry.options)},
-    )
-    folder = output / "tuning" / f"{entry.label}-{plan.dataset[0].replace('/', '_')}-{identity_of(record)}"
+    opened = open_search(search, catalogue, output, root)
+    search, record, folder = opened.search, opened.record, opened.folder
     with lock_folder(folder):
         trials = read_trials(folder)
         while len(trials) < n_trials:
-            start = _preset_values(search, entry) if not trials else None
-            chosen = _next_values(search, trials, min(at_once, n_trials - len(trials)), start)
+            chosen = opened.next_values(trials, min(at_once, n_trials - len(trials)))
             if not chosen:
                 observe(Note(f"all {len(trials)} choices of values are tried"))
                 break
@@ -100,23 +135,9 @@ def tune(
             write_record(folder, record, trials)
             for trial in tried:
                 observe(Note(f"trial {trial.number + 1} of {n_trials}: {describe_trial(trial)}"))
-        result = SearchResult(folder, _row(search, entry), record.model_copy(update={"trials": tuple(trials)}))
+        result = SearchResult(folder, _row(search, opened.entry), record.model_copy(update={"trials": tuple(trials)}))
         write_results(result, search)
         return result
-
-
-def _next_values(
-    search: Search, trials: Sequence[TrialRecord], count: int, start: Mapping[str, Any] | None
-) -> list[Mapping[str, Any]]:
-    """Up to ``count`` choices of values to try next; ``start`` is one of them. Fewer where the space has no more."""
-    tried = [(trial.values, trial.accuracy) for trial in trials]
-    chosen = [start] if start else []
-    while len(chosen) < count:
-        values = propose(search.space, tried, search.seed, chosen)
-        if values is None:
-            break
-        chosen.append(values)
-    return chosen
 
 
 def _run_trials(
@@ -129,7 +150,32 @@ def _run_trials(
     root: Path,
     observe: Callable[[Any], None],
 ) -> list[TrialRecord]:
-    """Trials ``first``, ``first`` + 1, …: one bench on the validation classes, of which a row a trial is asked for."""
+    """Trials ``first``, ``first`` + 1, …: one bench on the validation classes."""
+    together, rows = round_of(first, chosen, search, catalogue)
+    died: list[str] = []
+
+    def pass_on(event: Any) -> None:
+        # The search is the work to be done, not one of its benches, and may name options that some trials do not read.
+        if not isinstance(event, BenchStarted | Note):
+            observe(event)
+        if isinstance(event, JobEvent) and isinstance(event.event, JobDone) and _died(event.event.outcome):
+            died.append(event.job.name)
+
+    record = bench(together, catalogue, executor, output, root, pass_on, trial=True)
+    if died:  # maybe by no fault of its values, which would be given up for good
+        observe(Note(f"{', '.join(died)}: once more"))
+        record = bench(together, catalogue, executor, output, root, pass_on, trial=True)
+    stages = record.tables[0].stages
+    return [
+        _trial(number, values, [stage for stage in stages if stage.row == row], output)
+        for number, (values, row) in enumerate(zip(chosen, rows, strict=True), first)
+    ]
+
+
+def round_of(
+    first: int, chosen: Sequence[Mapping[str, Any]], search: Search, catalogue: Catalogue
+) -> tuple[BenchPlan, list[str]]:
+    """The bench of trials ``first``, ``first`` + 1, … on the validation classes, and the row of each."""
     plan = search.plan
     reference = MethodReference.parse(plan.methods[0])
     methods, settings, rows = [], {}, []
@@ -149,25 +195,7 @@ def _run_trials(
             "weights": entry.weights,  # the plan may name them for the method's own label
         }
     )
-
-    died: list[str] = []
-
-    def pass_on(event: Any) -> None:
-        # The search is the work to be done, not one of its benches, and may name options that some trials do not read.
-        if not isinstance(event, BenchStarted | Note):
-            observe(event)
-        if isinstance(event, JobEvent) and isinstance(event.event, JobDone) and _died(event.event.outcome):
-            died.append(event.job.name)
-
-    record = bench(together, catalogue, executor, output, root, pass_on, trial=True)
-    if died:  # maybe by no fault of its values, which would be given up for good
-        observe(Note(f"{', '.join(died)}: once more"))
-        record = bench(together, catalogue, executor, output, root, pass_on, trial=True)
-    stages = record.tables[0].stages
-    return [
-        _trial(number, values, [stage for stage in stages if stage.row == row], output)
-        for number, (values, row) in enumerate(zip(chosen, rows, strict=True), first)
-    ]
+    return together, rows
 
 
 def _died(outcome: StageResult | StageFailure) -> bool:

@@ -47,11 +47,41 @@ def test_the_command_prints_the_table_alone_on_standard_output(catalogue, monkey
     monkeypatch.setattr(Catalogue, "discover", lambda: catalogue)
     flags = "--dataset tiny --budget images=320 --episodes 10 --queries 5 --shots 1 --device cpu --threads 1 --executor"
     command = ["tune", "rfs", "--set", "rfs.temperature=2,4", "--trials", "2", *flags.split(), "inline"]
-    assert main([*command, "--stage", "distill-1", "--output", str(tmp_path / "runs")]) == 0
+    command += ["--output", str(tmp_path / "runs")]
+    assert main([*command, "--stage", "distill-1"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("## rfs/distill-1 on the validation classes of tiny\n\n| trial")
     assert "trial 2 of 2" in err
-    assert main([*command, "--output", str(tmp_path / "runs"), "--set", "rfs.temperatur=2"]) == 2
+    assert main([*command, "--set", "rfs.temperatur=2"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
+
+
+def test_a_dry_run_says_what_is_done_and_what_comes_next_and_writes_nothing(catalogue, monkeypatch, capsys, tmp_path):
+    from harness.catalogue.catalogue import Catalogue
+    from harness.cli.main import main
+
+    monkeypatch.setattr(Catalogue, "discover", lambda: catalogue)
+    flags = "--dataset tiny --budget images=320 --episodes 10 --queries 5 --shots 1 --device cpu --threads 1 --executor"
+    command = ["tune", "rfs", "--set", "rfs.temperature=2,4", *flags.split(), "inline", "--stage", "distill-1"]
+    command += ["--output", str(tmp_path / "runs")]
+
+    def foretold():
+        before = sorted((tmp_path / "runs").rglob("*"))
+        assert main([*command, "--trials", "5", "--dry-run"]) == 0
+        assert sorted((tmp_path / "runs").rglob("*")) == before
+        return capsys.readouterr().out
+
+    assert foretold().startswith("0 trials done, 5 to go, kept in")
+    assert main([*command, "--trials", "1"]) == 0
+    tried = capsys.readouterr().out
+    other = 4 if "| 1       | 2 " in tried else 2
+    text = foretold()
+    assert text.startswith("1 trial done, 4 to go")
+    assert f"next: trial 2: rfs.temperature={other}" in text
+    assert "(rfs-2/simple)" in text
+    assert "kept" in text
+    assert main([*command, "--trials", "5"]) == 0
+    capsys.readouterr()
+    assert foretold() == f"2 trials done, 0 to go, kept in {next((tmp_path / 'runs' / 'tuning').iterdir())}\n"
