@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", type=int, default=1000)
     n_stages = parser.parse_args().stages
-    before = conditions(Hardware("cpu", "32", 1), plan=f"`{PLAN}`", stages=n_stages)
+    before = conditions(Hardware("cpu", "32", 1), clock="on the wall", plan=f"`{PLAN}`", stages=n_stages)
     with tempfile.TemporaryDirectory() as folder:
         output, began = Path(folder), time.perf_counter()
         command = [sys.executable, "-m", "harness", "bench", *PLAN.split(), "--seeds", f"0-{n_stages - 1}"]
