@@ -8,28 +8,38 @@ fork server was not started by the main thread of the bench, a thread of each wo
 from __future__ import annotations
 
 import ctypes
+import json
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from multiprocessing import forkserver
 
 PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
-OWNER = "HARNESS_OWNER"  # in the environment of a fork server: the process that it ends with
+ABOUT = "HARNESS_SERVER"  # in the environment of a fork server: the process that it ends with, and what to put back
+PATHS = ("PYTHONPATH", "PYTHONSAFEPATH")  # where Python imports from, and that it is not the current folder first
 
 _server: int | None = None  # process ID of the fork server, in it and in all that are forked from it
 
 
 def start_server() -> None:
-    """Start the fork server unless it runs. Only the main thread's is tied: the kernel ties it to a thread."""
-    if threading.current_thread() is threading.main_thread():
-        os.environ[OWNER] = str(os.getpid())
+    """Start the fork server unless it runs. It imports from where this process does, and not from the current folder.
+
+    Only the main thread's is tied to the bench: the kernel ties it to a thread.
+    """
+    before = {name: os.environ.get(name) for name in PATHS}
+    tied = threading.current_thread() is threading.main_thread()
+    about = {"owner": os.getpid() if tied else None, "environment": before}
+    paths = dict.fromkeys(path or os.getcwd() for path in sys.path)
+    os.environ.update({PATHS[0]: os.pathsep.join(paths), PATHS[1]: "1", ABOUT: json.dumps(about)})
     try:
         forkserver.ensure_running()
     finally:
-        os.environ.pop(OWNER, None)
+        del os.environ[ABOUT]
+        _restore(before)
 
 
 def end_server_with_bench() -> None:
@@ -37,9 +47,18 @@ def end_server_with_bench() -> None:
     global _server
     _server = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the bench's, also while this process loads
-    owner = os.environ.get(OWNER, "")
-    if owner.isdigit():
-        die_with(int(owner))
+    about = json.loads(os.environ.pop(ABOUT, "{}"))
+    _restore(about.get("environment", {}))  # for what workers start
+    if about.get("owner"):
+        die_with(about["owner"])
+
+
+def _restore(environment: Mapping[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def end_worker_with_bench() -> None:

@@ -22,7 +22,7 @@ from harness.contract.results import StageFailure, StageResult
 from harness.execution.events import JobStarted, RanksNeeded
 from harness.execution.lifeline import end_worker_with_bench, start_server
 from harness.execution.main_module import hidden_main_module
-from harness.hardware.sharing import room_at_once
+from harness.hardware.sharing import on_gpu, room_at_once
 from harness.hardware.threads import n_cores
 from harness.runs import StageFolder
 
@@ -174,8 +174,11 @@ class JobProcesses:
 
 
 def _end(processes: JobProcesses, job: StageJob, outcome: StageResult | StageFailure) -> JobProcesses:
-    """End the processes of a job but a worker that ends by itself; keep why it failed where its worker could not."""
-    if not processes.ends_by_itself:
+    """End the processes of a job but a worker that ends by itself; keep why it failed where its worker could not.
+
+    A worker on a GPU is waited for, since the next one is to find its memory free.
+    """
+    if on_gpu(job.machine) or not processes.ends_by_itself:
         processes.stop()
     if isinstance(outcome, StageFailure) and not processes.worker_reported:
         with contextlib.suppress(CannotWrite):

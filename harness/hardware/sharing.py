@@ -21,14 +21,22 @@ def room_at_once(machine: HardwareRequest) -> int:
     if machine.devices > 1:
         return 1
     room = [n_cores() // (machine.threads or 1), int(free_memory() // STAGE_BYTES)]
-    if machine.device != "cpu":
+    if on_gpu(machine):
         import torch
 
-        if torch.cuda.is_available():
-            index = int(machine.device.partition(":")[2] or 0)
-            free, _ = torch.cuda.mem_get_info(index)
-            room = [n_cores() // GPU_STAGE_CORES, int(free // GPU_STAGE_BYTES), room[1]]
+        index = int(machine.device.partition(":")[2] or 0)
+        free, _ = torch.cuda.mem_get_info(index)
+        room = [n_cores() // GPU_STAGE_CORES, int(free // GPU_STAGE_BYTES), room[1]]
     return max(1, min(room))
+
+
+def on_gpu(machine: HardwareRequest) -> bool:
+    """Whether a stage there runs on a GPU of this machine."""
+    if machine.device == "cpu":
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def free_memory() -> float:

@@ -76,4 +76,7 @@ def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, whether columns come first, and dtype of an array in the .npy format 1.0."""
     import numpy as np
 
-    return np.lib.format.read_array_header_1_0(io.BytesIO(content))
+    shape, in_columns, dtype = np.lib.format.read_array_header_1_0(io.BytesIO(content))
+    if min(shape, default=0) < 0:
+        raise ValueError(f"an array of the shape {shape}")
+    return shape, in_columns, dtype

@@ -108,6 +108,24 @@ def test_many_episodes_at_once_are_each_alone(together, monkeypatch):
         torch.testing.assert_close(logits[e : e + 1], alone, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("order", ["first", "second"])
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("train", [False, True])
+def test_half_precision_gives_about_the_same(order, together, train, monkeypatch):
+    monkeypatch.setattr(adaptation, "at_once", lambda tensor: together)
+    ours = network(Maml, False, inner_steps=2, test_steps=2, inner_rate=0.3, order=order).float().train(train)
+    support, labels, query = episodes(2)
+    parts = support.float(), labels, query.float(), 3
+    with torch.set_grad_enabled(train):
+        exact = ours(*parts)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = ours(*parts)
+        torch.testing.assert_close(half, exact, rtol=0.2, atol=0.2)
+        if train:
+            half.square().mean().backward()
+            assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in ours.parameters())
+
+
 @pytest.mark.parametrize("transductive", [False, True])
 def test_a_query_sees_the_others_only_where_the_row_says_so(transductive):
     ours = network(Maml, transductive, test_steps=2).eval()

@@ -150,3 +150,18 @@ def test_it_learns_a_few_classes(plain):
     values = {"updates": 2, "input_gate": 0.1, "forget_gate": 0.999, "hidden": 4, "clip": 10.0, "learning_rate": 0.01}
     fitted = Fitted(META_LSTM, data, lambda: Conv4(16, width=8), epochs=40, **values)
     assert accuracy(fitted.learner, data) > 0.8
+
+
+def test_half_precision_gives_about_the_same():
+    """With BatchNorm in the network, whose maps are then in bfloat16 and its weights, of each episode, not."""
+    torch.manual_seed(1)
+    options = META_LSTM.options(**SMALL)
+    ours = MetaLstm(BuildContext(tiny_dataset().spec, 20, options, lambda: Conv4(16, width=8))).train()
+    images = torch.randn(2, 10, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    parts = images[:, :6], torch.arange(3).repeat(2, 2), images[:, 6:], 3
+    exact = ours(*parts)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = ours(*parts)
+    torch.testing.assert_close(half, exact, rtol=0.2, atol=0.2)
+    half.square().mean().backward()
+    assert ours.head.weight.grad.isfinite().all()

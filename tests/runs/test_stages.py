@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,22 @@ def test_a_record_that_is_cut_off_is_told_in_one_line(run_bench, tmp_path, name,
     assert "\n" not in str(error.value)
     path.unlink()
     assert all(stage.failure is None for stage in run_bench().tables[0].stages)
+
+
+def test_an_array_whose_header_is_no_arrays_is_told_in_one_line(run_bench, tmp_path):
+    """Its checksum fits, its shape does not: the number of values would be guessed."""
+    run_bench()
+    path = next((tmp_path / "runs").glob("stages/tiny/rfs-simple*/scores/*.npz"))
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    content = members["accuracies.npy"]
+    shape = re.search(rb"\(\d+,\), } +", content)[0]
+    members["accuracies.npy"] = content.replace(shape, b"(-1,), }".ljust(len(shape)), 1)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    with pytest.raises(RunsError, match=r"the shape \(-1,\).*Delete it"):
+        run_bench()
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "{", "3"])

@@ -27,9 +27,10 @@ class EpisodeNorm(nn.Module):
         self.fused = False  # in one kernel, whose second derivatives under vmap are off by percents (torch 2.14)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        if self.fused and (self.n_first is None or self.n_first >= len(maps)):
-            return F.batch_norm(maps, None, None, self.weight, self.bias, training=True, eps=self.eps)
         values = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        if self.fused and (self.n_first is None or self.n_first >= len(maps)):
+            whole = F.batch_norm(values, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            return whole.to(maps.dtype)
         counted = values[: self.n_first]  # all of them for None
         variance, mean = torch.var_mean(counted, dim=(0, 2, 3), correction=0)  # (C,)
         scale = self.weight * torch.rsqrt(variance + self.eps)
