@@ -29,7 +29,7 @@ def doctor(root: DataRoot = None) -> int:
     typer.echo(f"memory: {_memory()}")
     folder = data_root(root)
     for name, place in (("run folder", Path("runs").absolute()), ("data root", folder)):
-        typer.echo(f"{name}: {place} ({_free(place)})")
+        typer.echo(f"{name}: {place} ({_free(place)}{'' if place.is_dir() else ', not there yet'})")
     damaged = not _print_datasets(catalogue, folder)
     typer.echo(f"settings: {settings_file() or 'none (harness.toml)'}")
     for name, lacking in _extras().items():

@@ -151,9 +151,9 @@ def _print_dataset(dataset: DatasetSpec) -> None:
 
 
 def _type(annotation: Any) -> str:
-    """What an option takes, in words: ``sgd | adam``, ``int | none``, ``several int``."""
+    """What an option takes, in words: ``sgd | adam``, ``int | null``, ``several int``."""
     if annotation is type(None):
-        return "none"
+        return "null"
     parts = [part for part in get_args(annotation) if part is not Ellipsis]
     if get_origin(annotation) is Literal:
         return " | ".join(map(str, parts))

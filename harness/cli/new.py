@@ -77,6 +77,8 @@ def _check_name(name: str) -> None:
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
         hint = f". Did you mean {slug!r}?" if slug else ", as in 'my-method'"
         raise HarnessError(f"the name {name!r} must be lower-case letters, digits and single hyphens{hint}")
+    if name == "all":
+        raise HarnessError("--methods all is every installed method: choose another name")
     catalogue = Catalogue.discover()
     if name in catalogue.methods:
         raise HarnessError(f"a method {name!r} is installed already, by {catalogue.owner('method', name)}")

@@ -25,10 +25,14 @@ def power(
     from harness.reports.planning import requirements
     from harness.runs import find_bench
 
-    if not 0 < difference < 100 or not 0 < goal < 1:
-        raise HarnessError(f"--difference {difference} must be in 0..100 points, --goal {goal} in 0..1")
+    if not 0 < difference < 100:
+        raise HarnessError(f"--difference {difference:g} must be above 0 and below 100 points")
+    if not 0 < goal < 1:
+        raise HarnessError(f"--goal {goal:g} must be above 0 and below 1: 0.8 is 80 %")
     record = find_bench(runs, bench)
     lines = requirements(runs, record, baseline, difference / 100, goal)
+    if not lines:
+        raise HarnessError(f"bench {record.id} has no two rows that could be compared on open episodes")
     typer.echo(tabulate(pd.DataFrame(lines), headers="keys", tablefmt="github", showindex=False))
     typer.echo(
         f"\nTo resolve {difference:g} point{'' if difference == 1 else 's'} with probability {goal:g} at the 5 % level "

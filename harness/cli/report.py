@@ -49,7 +49,7 @@ def report(
         typer.Option(help="Columns in their order, by commas: method,accuracy,training.", rich_help_panel=TABLE),
     ] = None,
     rows: Annotated[
-        str | None, typer.Option(help="Rows to show, by commas: skd,*/gen1.", rich_help_panel=TABLE)
+        str | None, typer.Option(help="Rows to show, by commas: skd/*,*/gen1.", rich_help_panel=TABLE)
     ] = None,
     sort: Annotated[
         str | None, typer.Option(help="Column that orders the rows; -training turns it round.", rich_help_panel=TABLE)

@@ -35,9 +35,11 @@ def start_server() -> None:
     about = {"owner": os.getpid() if tied else None, "environment": before}
     paths = dict.fromkeys(path or os.getcwd() for path in sys.path)
     os.environ.update({PATHS[0]: os.pathsep.join(paths), PATHS[1]: "1", ABOUT: json.dumps(about)})
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C waits until the server ignores it
     try:
         forkserver.ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         del os.environ[ABOUT]
         _restore(before)
 
@@ -47,6 +49,7 @@ def end_server_with_bench() -> None:
     global _server
     _server = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the bench's, also while this process loads
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     about = json.loads(os.environ.pop(ABOUT, "{}"))
     _restore(about.get("environment", {}))  # for what workers start
     if about.get("owner"):

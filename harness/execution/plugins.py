@@ -13,11 +13,11 @@ from harness.catalogue.catalogue import GROUP, Catalogue
 from harness.execution.lifeline import die_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
 FORKABLE = 71  # an exit status that no plugin ends with by chance
 
-_loaded: tuple[Hashable, Catalogue] | None = None  # what was installed, and the catalogue of it
+_loaded: tuple[frozenset[tuple[str, str, str]], Catalogue] | None = None  # what was installed, and the catalogue of it
 
 
 def load() -> None:
@@ -33,13 +33,23 @@ def load() -> None:
 
 def catalogue() -> Catalogue:
     """Called by a worker."""
-    if _loaded is not None and _loaded[0] == _installed():
-        return _loaded[1]
-    return Catalogue.discover()
+    if _loaded is None:
+        return Catalogue.discover()
+    before, loaded = _loaded
+    if before != (now := _installed()):
+        tops = {value.partition(":")[0].partition(".")[0] for _, value, _ in before | now}
+        for module in [name for name in sys.modules if name.partition(".")[0] in tops]:
+            del sys.modules[module]  # of what was there, which may be another version
+        return Catalogue.discover()
+    return loaded
 
 
-def _installed() -> Hashable:
-    return frozenset((entry.name, entry.value) for entry in importlib.metadata.entry_points(group=GROUP))
+def _installed() -> frozenset[tuple[str, str, str]]:
+    """Of each plugin its name, its module, and where it is installed."""
+    return frozenset(
+        (entry.name, entry.value, str(entry.dist.locate_file("")) if entry.dist else "")
+        for entry in importlib.metadata.entry_points(group=GROUP)
+    )
 
 
 def _tried_in_child() -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.common.errors import RunsError
-from harness.common.files import read_json
+from harness.common.files import parse_json
 from harness.common.text import CONTROL, n_bytes_shown
 from harness.contract.results import Score, StageResult
 from harness.reports.model import Row
@@ -174,7 +174,10 @@ def read_row(path: Path) -> RowRecord:
         raise RunsError(
             f"{path} has {n_bytes_shown(size)}: no file of a row is larger than {n_bytes_shown(MOST_BYTES)}"
         )
-    value = read_json(path)
+    try:
+        value = parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        value = None
     if not isinstance(value, dict) or value.get("kind") != "row":
         raise RunsError(f"{path} holds no row. Make such a file: harness runs export --row ROW FILE.json")
     record = parse(RowRecord, value, path)

@@ -136,6 +136,11 @@ class StageFolder:
         from safetensors.torch import load
 
         path = self.path / "weights.safetensors"
+        if self.trained is not None and not path.exists():
+            raise RunsError(
+                f"{self.path} holds no weights: they were deleted, or its archive was made without them "
+                "(harness runs export --weights)"
+            )
         try:
             content = path.read_bytes()
             trained = self.trained
