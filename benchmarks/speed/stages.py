@@ -38,6 +38,15 @@ def resident(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
 
 
+def ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has, within five seconds: looking more often would take time, too."""
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def logs(output: Path) -> Iterator[dict[str, float]]:
     """Of each stage: seconds whole, of training and of scoring."""
     for file in output.glob("stages/*/*/log.jsonl"):
@@ -59,10 +68,9 @@ def main() -> None:
         command = [sys.executable, "-m", "harness", "bench", *PLAN.split(), "--seeds", f"0-{n_stages - 1}"]
         memory: list[tuple[int, float]] = []  # stages done, MiB of the main process
         with subprocess.Popen([*command, "--output", str(output)], stdout=subprocess.DEVNULL) as process:
-            while process.poll() is None:
+            while not ended(process):
                 if mib := resident(process.pid):
                     memory.append((len(list(output.glob("stages/*/*/trained.json"))), mib))
-                time.sleep(5)  # looking takes time, too
         seconds = time.perf_counter() - began
         stages = list(logs(output))
     assert process.returncode == 0
@@ -77,6 +85,7 @@ def main() -> None:
     print(before)
     print()
     print(table(("of a stage", "ms"), rows))
+    memory = memory or [(n_stages, float("nan"))]  # of few stages nothing was seen
     steps = [next((pair for pair in memory if pair[0] >= n_stages * tenth // 10), memory[-1]) for tenth in range(1, 10)]
     print(table(("stages done", "main process, MiB"), [(done, f"{mib:.0f}") for done, mib in dict(steps).items()]))
 

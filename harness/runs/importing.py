@@ -37,9 +37,8 @@ DAMAGES = (  # what zipfile raises on archives that are none, or damaged
     struct.error,
     EOFError,
     LookupError,
-    NotImplementedError,
     OverflowError,
-    RuntimeError,
+    RuntimeError,  # a packing that it does not know among them
     ValueError,
 )
 STREAMED = frozenset(("weights", "features"))  # kinds that are not looked into

@@ -111,11 +111,25 @@ def test_power_says_how_many_episodes_it_takes(harness, runs):
     assert result.returncode == 0, result.stderr
     assert "episodes at 1 seed" in result.stdout
     assert "rfs/distill-1" in result.stdout
+    result = harness("power", "runs", "--goal", "80")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "--goal 80 must be above 0 and below 1" in result.stderr
+    assert "--difference" not in result.stderr
+
+
+def test_where_an_archive_brought_no_weights_nothing_is_to_be_deleted(harness, runs):
+    for weights in runs.glob("stages/*/rfs-simple-*/weights.safetensors"):
+        weights.unlink()
+    result = harness("evaluate", "runs", "--executor", "inline", "--classifier", "ridge")
+    assert result.returncode == 1
+    assert "holds no weights: they were deleted, or its archive was made without them" in result.stdout
+    assert "Delete" not in result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["new", "method", "all"], "--methods all is every installed method: choose another name"),
         (["bench", "--methods", "skdd"], "unknown method 'skdd'. Did you mean 'skd'?"),
         (["bench", "--dataset", "glyps"], "unknown dataset 'glyps'. Did you mean 'glyphs'?"),
         (["bench", "--set", "skd.alfa=2"], "unknown option of skd 'alfa'. Did you mean 'alpha'?"),
@@ -273,6 +287,7 @@ def test_doctor_finds_damaged_data(harness, tmp_path):
     assert result.returncode == 1
     assert "FC100: not usable: " in result.stdout
     assert "not here: CIFAR-FS, " in result.stdout
+    assert "not there yet" in harness("doctor", "--data-root", str(tmp_path / "dta")).stdout
 
 
 def test_check_leaves_a_wrong_option_to_the_user(harness):

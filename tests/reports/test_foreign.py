@@ -200,6 +200,7 @@ def test_what_is_no_file_of_a_row_is_one_line(tmp_path, content):
     with pytest.raises(RunsError) as error:
         read_rows([tmp_path / "x.json"])
     assert "\n" not in str(error.value)
+    assert ("holds no row" in str(error.value)) is ("row" not in content)  # and is not to be deleted
     with pytest.raises(RunsError, match="No such file"):
         read_rows([tmp_path / "absent.json"])
 
